@@ -1,0 +1,24 @@
+export interface BlobEntry {
+  readonly key: string;
+  readonly octets: number;
+  readonly storedAtMs: number;
+}
+
+/**
+ * Message contents by key. Keys are made of `[A-Za-z0-9._-]`, in parts joined by `/`, at most 200 octets.
+ * Durable once `put` resolves; a put of a key that exists replaces it as a whole.
+ */
+export interface BlobStore {
+  /** @throws BlobStoreFull when there is no room; any other failure is an ordinary error, and the blob may exist. */
+  put(key: string, body: Uint8Array): Promise<void>;
+  /** `undefined` for an unknown key. */
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** Deleting an unknown key is not an error. */
+  delete(key: string): Promise<void>;
+  /** Every blob whose key starts with `prefix`, in no order, not a snapshot. For sweepers. */
+  list(prefix: string): AsyncIterable<BlobEntry>;
+}
+
+export class BlobStoreFull extends Error {
+  override readonly name = 'BlobStoreFull';
+}

@@ -1,0 +1,91 @@
+import type { Content, Envelope, NextHop, RecipientOutcome, Reply, Source, Verdict } from '@angarium/records';
+
+/** A record of a lane, decoded. */
+export interface LaneRecord<K> {
+  readonly offset: number;
+  readonly appendedAtMs: number;
+  /** Octets of the record's value. */
+  readonly octets: number;
+  readonly kind: K;
+}
+
+/** Where a message's content is: in its own record of this lane, or a blob. */
+export type ContentPlace =
+  | { readonly in: 'record'; readonly offset: number }
+  | { readonly in: 'blob'; readonly key: string; readonly ownedByLane: boolean };
+
+/** A message with recipients of this lane that are not done. Fields are changed by the fold alone. */
+export interface LiveMessage {
+  readonly queueId: string;
+  readonly envelope: Envelope;
+  readonly src: Source | undefined;
+  readonly enqueuedAtMs: number;
+  content: ContentPlace;
+  readonly contentOctets: number;
+  readonly acceptedRecipients: number;
+  readonly expandedRecipients: number;
+  /** By address; waiting and notifying ones, not the finished ones. */
+  readonly recipients: ReadonlyMap<string, LiveRecipient>;
+}
+
+export interface LiveRecipient {
+  readonly message: LiveMessage;
+  readonly address: string;
+  readonly ordinal: number;
+  readonly notify: number;
+  readonly orcpt: string;
+  readonly nextHop: NextHop | undefined;
+  /** Routing could not place it: to be concluded with this, without an attempt. */
+  readonly verdict: Verdict | undefined;
+  /** `waiting`: not final. `notifying`: final, and its DSN is not known to be durable. */
+  state: 'waiting' | 'notifying';
+  /** 0: at once. */
+  dueAtMs: number;
+  attempts: number;
+  delayNotified: boolean;
+  /** Nothing is sent before this instant: an `InDoubt` record holds it. 0: not held. */
+  heldUntilMs: number;
+  /** DSN asked for by the winning fact (notifying) or by the last deferral (waiting); empty: none pending. */
+  notifyId: string;
+  /** Last outcome that counted; kept for the DSN and the queue tools. */
+  lastOutcome:
+    | {
+        readonly result: RecipientOutcome['result'];
+        readonly reply: Reply | undefined;
+        readonly relayed: boolean;
+        readonly remoteHost: string;
+      }
+    | undefined;
+}
+
+/** A final fact that won. */
+export interface Finished {
+  readonly recipient: LiveRecipient;
+  readonly result: RecipientOutcome['result'];
+}
+
+/** What one record changed. Lists are empty, never absent. */
+export interface Change {
+  readonly admitted: readonly LiveRecipient[];
+  readonly rescheduled: readonly LiveRecipient[];
+  readonly finished: readonly Finished[];
+  /** DSNs that are now asked for: every recipient whose winning fact names the id. */
+  readonly notificationsAsked: readonly string[];
+  readonly notificationsDone: readonly string[];
+  /** Messages of which nothing is live any more; a lane blob may be deleted. */
+  readonly ended: readonly LiveMessage[];
+  /** Second "delivered" facts of recipients that were delivered before. */
+  readonly duplicates: number;
+}
+
+/** Counts over everything folded, trimmed history included. */
+export interface LaneTotals {
+  enqueued: number;
+  delivered: number;
+  bounced: number;
+  expired: number;
+  discarded: number;
+  duplicates: number;
+}
+
+export type { Content };

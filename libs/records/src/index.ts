@@ -1,0 +1,2 @@
+export * from './codec.ts';
+export * from './gen/angarium/log/v1/records.ts';

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { address, atLeastOne, durationMs, octets } from './units.ts';
+
+const minutes = (...values: number[]) => values.map((value) => value * 60_000);
+
+export const deliverySchema = z.strictObject({
+  retryMs: z
+    .array(durationMs)
+    .min(1)
+    .default(minutes(5, 10, 20, 40, 80, 160, 240))
+    .describe('Pauses between attempts; the last one repeats.'),
+  retryJitter: z.number().min(0).max(0.5).default(0.1).describe('Each pause is made longer or shorter by up to this share.'),
+  lifetimeMs: durationMs.default(5 * 86_400_000).describe('Queue lifetime; after it a failed attempt bounces (RFC 5321 §4.5.4.1).'),
+  bounceLifetimeMs: durationMs.default(86_400_000).describe('Queue lifetime of mail with the null reverse-path.'),
+  warnAfterMs: durationMs
+    .default(4 * 3_600_000)
+    .describe('Age at which a delay notification goes out; 0: only when asked for by NOTIFY=DELAY.'),
+  maxConnections: atLeastOne.default(500).describe('Connections to other hosts at once.'),
+  siteConnections: atLeastOne.default(20).describe('Connections to one site at once: the ceiling of the adaptive concurrency.'),
+  siteInitialConnections: atLeastOne.default(5).describe('Connections to a site that is not known yet.'),
+  mailboxConcurrency: atLeastOne.default(64).describe('Deliveries to the mailbox service at once.'),
+  maxRecipientsPerTransaction: atLeastOne.default(100).describe('Recipients in one transaction (RFC 5321 §4.5.3.1.8).'),
+  messagesPerConnection: atLeastOne.default(100).describe('Messages sent over a kept connection before it is closed.'),
+  connectionIdleMs: durationMs.default(5000).describe('How long an unused connection is kept.'),
+  connectTimeoutMs: durationMs.default(30_000).describe('Longest wait for a TCP connection to one address.'),
+  greetingTimeoutMs: durationMs.default(300_000).describe('Longest wait for the greeting (RFC 5321 §4.5.3.2.1).'),
+  commandTimeoutMs: durationMs.default(300_000).describe('Longest wait for a reply to EHLO, MAIL, RCPT (RFC 5321 §4.5.3.2.2).'),
+  dataTimeoutMs: durationMs.default(180_000).describe('Longest time without progress while the message is written (RFC 5321 §4.5.3.2.5).'),
+  finalReplyTimeoutMs: durationMs.default(600_000).describe('Longest wait for the reply to the final dot (RFC 5321 §4.5.3.2.6).'),
+  tlsHandshakeTimeoutMs: durationMs.default(30_000).describe('Longest TLS handshake with another host.'),
+  tls: z.enum(['opportunistic', 'required', 'never']).default('opportunistic').describe('STARTTLS with MX hosts.'),
+  smtpPort: z.int().min(1).max(65_535).default(25).describe('Port of MX hosts.'),
+  dnsServers: z.array(address).default([]).describe('Resolvers to ask; empty: those of the system.'),
+  dnsTimeoutMs: durationMs.default(5000).describe('Longest wait for one answer of a resolver.'),
+  deadSiteProbeMs: z
+    .array(durationMs)
+    .min(1)
+    .default(minutes(1, 2, 5, 10, 20, 40))
+    .describe('Pauses between probes of a dead site; the last one repeats.'),
+  maxUnacknowledgedOutcomes: atLeastOne
+    .default(500)
+    .describe('Outcomes not yet durable; above it nothing starts: the bound of duplicates.'),
+  maxUnacknowledgedMs: durationMs.default(5000).describe('Age of the oldest outcome not yet durable above which nothing starts.'),
+  moveAfterRecords: atLeastOne
+    .default(100_000)
+    .describe('Distance in records from low mark to tail at which old messages are rewritten at the tail.'),
+  moveAfterOctets: octets.default(200 * 1024 ** 2).describe('The same distance in octets.'),
+  moveAfterHeldOctets: octets
+    .default(1024 ** 3)
+    .describe('Octets of the shared log file behind a lane at which its old messages are rewritten.'),
+  historyMs: durationMs.default(86_400_000).describe('How long finished records stay in the log for the queue tools.'),
+  drainMs: durationMs.default(20_000).describe('Longest wait for transactions on the wire when stopping.'),
+  reservedAddresses: z
+    .enum(['refuse', 'allow'])
+    .default('allow')
+    .describe('Whether MX hosts at loopback or private addresses are delivered to.'),
+});

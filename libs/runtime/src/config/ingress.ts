@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { address, atLeastOne, count, durationMs, octets } from './units.ts';
+
+const listener = (listen: string) =>
+  z
+    .strictObject({ listen: z.array(address).describe('Addresses to listen at; none: the listener is off.') })
+    .prefault({ listen: [listen] });
+
+export const ingressSchema = z.strictObject({
+  mx: listener('127.0.0.1:2525').describe('Mail from other hosts (port 25).'),
+  submission: listener('127.0.0.1:2587').describe('Mail from account holders, STARTTLS (port 587).'),
+  submissions: listener('127.0.0.1:2465').describe('Mail from account holders, TLS from the first octet (port 465).'),
+  relayNetworks: z.array(z.string()).default([]).describe('Networks (CIDR) that may relay at the MX listener without AUTH.'),
+  maxMessageOctets: octets.default(50 * 1024 ** 2).describe('Largest message; announced as SIZE. A larger one gets 552 5.3.4.'),
+  maxRecipients: atLeastOne
+    .default(1000)
+    .describe('Recipients per transaction; one more gets 452 4.5.3. At least 100 (RFC 5321 §4.5.3.1.8).'),
+  inlineMaxOctets: octets.default(32 * 1024).describe('A larger message is written to the blob store and named in the record.'),
+  maxReceivedFields: atLeastOne.default(100).describe('More Received fields than this is a mail loop: 554 5.4.6 (RFC 5321 §6.3).'),
+  maxConnections: atLeastOne.default(1000).describe('Connections at once over all listeners; one more gets 421 4.3.2.'),
+  maxConnectionsPerClient: atLeastOne.default(50).describe('Connections at once from one client address (IPv6: one /64).'),
+  maxErrors: atLeastOne.default(20).describe('Refused commands per session before 421 4.7.0.'),
+  maxAuthFailures: atLeastOne.default(3).describe('Wrong passwords per session before 421 4.7.0.'),
+  authFailuresPerClient: atLeastOne
+    .default(30)
+    .describe('Wrong passwords per client address and authFailureWindowMs; then 454 4.7.0 without looking.'),
+  authFailureWindowMs: durationMs.default(600_000).describe('Window of authFailuresPerClient.'),
+  authFailureDelayMs: durationMs.default(1000).describe('Pause before a wrong password is answered.'),
+  greetingTimeoutMs: durationMs.default(300_000).describe('Longest wait for the first command.'),
+  commandTimeoutMs: durationMs.default(300_000).describe('Longest wait for a command (RFC 5321 §4.5.3.2.7).'),
+  dataTimeoutMs: durationMs.default(180_000).describe('Longest wait for the next octets of a message.'),
+  tlsHandshakeTimeoutMs: durationMs.default(30_000).describe('Longest TLS handshake.'),
+  maxTransactionMs: durationMs.default(1_800_000).describe('Longest time from DATA to its final dot.'),
+  maxSessionMs: durationMs.default(3_600_000).describe('Longest session; the next command after it gets 421 4.4.2.'),
+  messagesPerHour: count.default(500).describe('Messages per account and hour; more get 451 4.7.1. 0: no limit.'),
+  recipientsPerHour: count.default(2000).describe('Recipients per account and hour; more get 451 4.7.1. 0: no limit.'),
+  maxUnacknowledgedOctets: octets.default(64 * 1024 ** 2).describe('Octets of messages not yet durable; above it no socket is read.'),
+});

@@ -1,0 +1,28 @@
+import pino from 'pino';
+
+/**
+ * Structured log. `event` is a dotted past-tense name (`ingress.message.accepted`); a line about a message has `queueId`.
+ * At info: one line per accepted message and one per outcome.
+ */
+export interface Logger {
+  debug(fields: object, event: string): void;
+  info(fields: object, event: string): void;
+  warn(fields: object, event: string): void;
+  error(fields: object, event: string): void;
+  child(bindings: Record<string, unknown>): Logger;
+}
+
+export interface LoggerOptions {
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Lines go to standard output, buffered, at most this long behind. */
+  readonly flushMs: number;
+}
+
+const BUFFER_OCTETS = 16_384;
+
+export function createLogger({ level, flushMs }: LoggerOptions): Logger {
+  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_OCTETS, periodicFlush: flushMs });
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, destination);
+}
+
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLogger };

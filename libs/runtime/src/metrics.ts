@@ -1,0 +1,82 @@
+import { collectDefaultMetrics, Counter as PromCounter, Gauge as PromGauge, Histogram as PromHistogram, Registry } from 'prom-client';
+
+/**
+ * Definition of a metric. Every label lists all the values it may take: series stay bounded, and a raw domain or address
+ * can never become a label.
+ */
+export interface MetricDefinition {
+  /** `angarium_<service>_<noun>_<unit>[_total]`. */
+  readonly name: string;
+  readonly help: string;
+  readonly labels?: Readonly<Record<string, readonly string[]>>;
+}
+export interface HistogramDefinition extends MetricDefinition {
+  readonly buckets: readonly number[];
+}
+type Labels = Readonly<Record<string, string>>;
+export interface Counter {
+  inc(labels?: Labels, by?: number): void;
+}
+export interface Gauge {
+  set(value: number, labels?: Labels): void;
+}
+export interface Histogram {
+  observe(value: number, labels?: Labels): void;
+}
+export interface Metrics {
+  counter(definition: MetricDefinition): Counter;
+  gauge(definition: MetricDefinition): Gauge;
+  /** `read` is called at each scrape. */
+  gaugeOf(definition: MetricDefinition, read: () => number): void;
+  histogram(definition: HistogramDefinition): Histogram;
+  /** Exposition format of Prometheus, and its content type. */
+  scrape(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+/** Metrics of one process. Asking twice for one name gives the same metric: parts of one service may share it. */
+export function createMetrics(options: { readonly withProcess: boolean }): Metrics {
+  const registry = new Registry();
+  const known = new Map<string, unknown>();
+  if (options.withProcess) collectDefaultMetrics({ register: registry });
+  const once = <T>(definition: MetricDefinition, create: () => T): T => {
+    const found = (known.get(definition.name) as T | undefined) ?? create();
+    known.set(definition.name, found);
+    return found;
+  };
+  const base = (definition: MetricDefinition) => ({
+    name: definition.name,
+    help: definition.help,
+    labelNames: Object.keys(definition.labels ?? {}),
+    registers: [registry],
+  });
+  return {
+    counter: (definition) =>
+      once(definition, () => {
+        const counter = new PromCounter(base(definition));
+        return { inc: (labels: Labels = {}, by = 1) => counter.inc(labels, by) };
+      }),
+    gauge: (definition) =>
+      once(definition, () => {
+        const gauge = new PromGauge(base(definition));
+        return { set: (value: number, labels: Labels = {}) => gauge.set(labels, value) };
+      }),
+    gaugeOf: (definition, read) => {
+      once(
+        definition,
+        () =>
+          new PromGauge({
+            ...base(definition),
+            collect() {
+              this.set(read());
+            },
+          }),
+      );
+    },
+    histogram: (definition) =>
+      once(definition, () => {
+        const histogram = new PromHistogram({ ...base(definition), buckets: [...definition.buckets] });
+        return { observe: (value: number, labels: Labels = {}) => histogram.observe(labels, value) };
+      }),
+    scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  };
+}
