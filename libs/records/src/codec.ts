@@ -23,7 +23,10 @@ export function decodeRecord(value: Uint8Array): Decoded {
   try {
     record = LogRecord.decode(value);
   } catch (error) {
-    return { is: 'corrupt', reason: error instanceof Error ? error.message : String(error) };
+    return {
+      is: 'corrupt',
+      reason: error instanceof Error ? error.message : String(error),
+    };
   }
   return record.kind === undefined ? { is: 'unknown', critical: record.critical } : { is: 'known', kind: record.kind };
 }

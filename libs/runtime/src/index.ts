@@ -4,3 +4,4 @@ export { type HealthOptions, serveHealth } from './health.ts';
 export { createLogger, type Logger, silentLogger } from './logger.ts';
 export { type Counter, createMetrics, type Gauge, type Histogram, type MetricDefinition, type Metrics } from './metrics.ts';
 export type { Service } from './service.ts';
+export { type KeyPair, type TlsFiles, type TlsSource, watchTls } from './tls.ts';
