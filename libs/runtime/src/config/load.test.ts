@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configKeys } from './keys.ts';
+import { formatConfigError, loadConfig } from './load.ts';
+
+const load = (text: string, environment: Record<string, string> = {}) => loadConfig({ file: { name: 'a.yaml', text }, environment });
+const errorsOf = (text: string, environment: Record<string, string> = {}) => {
+  const loaded = load(text, environment);
+  return loaded.is === 'invalid' ? loaded.errors.map(formatConfigError) : [];
+};
+
+test('nothing configured is a valid configuration with every default', () => {
+  const loaded = loadConfig({ environment: {} });
+  assert.equal(loaded.is === 'valid' && loaded.config.ingress.maxRecipients, 1000);
+});
+
+test('durations and sizes take units', () => {
+  const loaded = load('delivery: {lifetimeMs: 2d, retryMs: [1m, 90s]}\ningress:\n  maxMessageOctets: 10MiB\n');
+  assert.ok(loaded.is === 'valid');
+  assert.equal(loaded.config.delivery.lifetimeMs, 172_800_000);
+  assert.deepEqual(loaded.config.delivery.retryMs, [60_000, 90_000]);
+  assert.equal(loaded.config.ingress.maxMessageOctets, 10_485_760);
+});
+
+test('every error is told with file, line and key', () => {
+  assert.deepEqual(errorsOf('hostname: mx\ningress:\n  maxRecipient: 5\n  maxErrors: none\n  commandTimeoutMs: 5 parsecs\n'), [
+    'a.yaml:4: ingress.maxErrors: Invalid input: expected number, received string',
+    'a.yaml:5: ingress.commandTimeoutMs: wants a length of time: a whole number, or a number with one of ms, s, m, h, d',
+    'a.yaml:3: ingress.maxRecipient: no such key',
+  ]);
+});
+
+test('broken YAML is told with its line', () => {
+  assert.match(errorsOf('a: [1\nb: 2\n').join(), /^a\.yaml:\d: /);
+});
+
+test('the environment wins over the file, and its mistakes name the variable', () => {
+  const loaded = load('hostname: from-file\n', { ANGARIUM_HOSTNAME: 'from-environment', ANGARIUM_INGRESS__MX__LISTEN: '["0.0.0.0:25"]' });
+  assert.ok(loaded.is === 'valid');
+  assert.equal(loaded.config.hostname, 'from-environment');
+  assert.deepEqual(loaded.config.ingress.mx.listen, ['0.0.0.0:25']);
+  assert.deepEqual(errorsOf('', { ANGARIUM_HOSTNAMES: 'x' }), [
+    'ANGARIUM_HOSTNAMES: no such key; docs/reference/configuration.md lists them',
+  ]);
+  assert.match(errorsOf('', { ANGARIUM_INGRESS__MAX_ERRORS: 'x' }).join(), /^ANGARIUM_INGRESS__MAX_ERRORS: ingress\.maxErrors: /);
+});
+
+test('gRPC on an open address without mutual TLS is an error', () => {
+  assert.deepEqual(errorsOf('directoryListen: 0.0.0.0:2601\n').length, 1);
+  assert.deepEqual(errorsOf('directoryListen: 127.0.0.1:2601\nmailboxAt: unix:/run/m.sock\n'), []);
+});
+
+test('every key says what it means', () => {
+  assert.deepEqual(
+    configKeys().filter((key) => key.description === ''),
+    [],
+  );
+});

@@ -1,0 +1,118 @@
+import { LineCounter, parse, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { type ConfigKey, configKeys } from './keys.ts';
+import { type Config, configSchema } from './schema.ts';
+
+/** A mistake in the configuration and where it stands. */
+export interface ConfigError {
+  /** File name, or the variable's name for the environment. */
+  readonly where: string;
+  /** Counted from 1; absent for the environment. */
+  readonly line?: number;
+  /** "ingress.maxRecipients"; empty for the whole. */
+  readonly key: string;
+  readonly message: string;
+}
+
+export interface ConfigSources {
+  /** YAML text and the name to call it by. */
+  readonly file?: { readonly name: string; readonly text: string };
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export type LoadedConfig =
+  | { readonly is: 'valid'; readonly config: Config }
+  | { readonly is: 'invalid'; readonly errors: readonly ConfigError[] };
+
+const LOOPBACK = /^(unix:|127\.\d+\.\d+\.\d+:|\[::1\]:|localhost:)/;
+
+/**
+ * The configuration from a YAML file and the environment, which wins. Every error is reported, not just the first;
+ * an unknown key or variable is an error.
+ */
+export function loadConfig({ file, environment }: ConfigSources): LoadedConfig {
+  const errors: ConfigError[] = [];
+  const lines = new LineCounter();
+  const document = parseDocument(file?.text ?? '', { lineCounter: lines, uniqueKeys: true });
+  const name = file?.name ?? '';
+  for (const error of document.errors) {
+    errors.push({ where: name, line: lines.linePos(error.pos[0]).line, key: '', message: error.message.split('\n')[0] ?? error.code });
+  }
+  if (errors.length > 0) return { is: 'invalid', errors };
+  const raw: unknown = document.toJS() ?? {};
+  const fromEnvironment = applyEnvironment(raw, environment, errors);
+  const parsed = configSchema.safeParse(raw);
+  const lineOf = (path: readonly PropertyKey[]): number | undefined => {
+    const nodes = path.map(
+      (_, index) => document.getIn(path.slice(0, index + 1), true) as { range?: [number, number, number] } | undefined,
+    );
+    const range = nodes.findLast((node) => node?.range)?.range;
+    return range && lines.linePos(range[0]).line;
+  };
+  for (const { path, message } of (parsed.error?.issues ?? []).flatMap(mistakes)) {
+    const key = path.join('.');
+    const variable = fromEnvironment.get(key);
+    const line = variable === undefined ? lineOf(path) : undefined;
+    errors.push({ where: variable ?? name, ...(line === undefined ? {} : { line }), key, message });
+  }
+  if (parsed.success) errors.push(...contradictions(parsed.data, name));
+  return parsed.success && errors.length === 0 ? { is: 'valid', config: parsed.data } : { is: 'invalid', errors };
+}
+
+/** An issue of zod as one mistake per key. */
+function mistakes(issue: z.core.$ZodIssue): readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] {
+  if (issue.code !== 'unrecognized_keys') return [issue];
+  return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'no such key' }));
+}
+
+/** Sets the keys that the environment names; gives the variable's name by key. */
+function applyEnvironment(raw: unknown, environment: ConfigSources['environment'], errors: ConfigError[]): ReadonlyMap<string, string> {
+  const keys = new Map<string, ConfigKey>(configKeys().map((key) => [key.environment, key]));
+  const applied = new Map<string, string>();
+  for (const [variable, text] of Object.entries(environment)) {
+    if (!variable.startsWith('ANGARIUM_') || variable === 'ANGARIUM_CONFIG' || text === undefined) continue;
+    const key = keys.get(variable);
+    if (key === undefined) {
+      errors.push({ where: variable, key: '', message: 'no such key; docs/reference/configuration.md lists them' });
+      continue;
+    }
+    setIn(raw, key.path, key.type === 'string' ? text : parse(text));
+    applied.set(key.path.join('.'), variable);
+  }
+  return applied;
+}
+
+function setIn(root: unknown, path: readonly string[], value: unknown): void {
+  let at = root as Record<string, unknown>;
+  for (const part of path.slice(0, -1)) {
+    at[part] ??= {};
+    at = at[part] as Record<string, unknown>;
+  }
+  at[path.at(-1) ?? ''] = value;
+}
+
+/** What no single key can tell. */
+function contradictions(config: Config, where: string): ConfigError[] {
+  const errors: ConfigError[] = [];
+  const open = (key: string, address: string) => {
+    if (address !== '' && !LOOPBACK.test(address) && config.rpcTls === undefined) {
+      errors.push({ where, key, message: `${address} is not a loopback address or Unix socket: gRPC there needs mutual TLS (rpcTls)` });
+    }
+  };
+  open('directoryListen', config.directoryListen);
+  open('mailboxAt', config.mailboxAt);
+  open('mailbox.rpcListen', config.mailbox.rpcListen);
+  open('mailbox.directory', config.mailbox.directory);
+  if ((config.tls.certificateFile === undefined) !== (config.tls.keyFile === undefined)) {
+    errors.push({ where, key: 'tls', message: 'certificateFile and keyFile go together' });
+  }
+  if (config.ingress.maxRecipients < 100) {
+    errors.push({ where, key: 'ingress.maxRecipients', message: 'at least 100 (RFC 5321 §4.5.3.1.8)' });
+  }
+  return errors;
+}
+
+/** "angarium.yaml:12: ingress.maxRecipients: at least 100" */
+export function formatConfigError({ where, line, key, message }: ConfigError): string {
+  return [`${where}${line === undefined ? '' : `:${line}`}`, key, message].filter((part) => part !== '').join(': ');
+}
