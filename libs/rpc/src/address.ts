@@ -1,0 +1,46 @@
+import { readFile, rm } from 'node:fs/promises';
+import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
+
+/** Files of mutual TLS, PEM. */
+export interface MutualTls {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  readonly authorityFile: string;
+}
+
+/** "unix:<path>" or "host:port"; without mutual TLS only a loopback address (the configuration sees to it). */
+export interface RpcAddress {
+  readonly address: string;
+  readonly tls?: MutualTls | undefined;
+}
+
+/** Socket paths longer than this do not fit in `sockaddr_un`. */
+const SOCKET_PATH_MAX_OCTETS = 107;
+
+const readTls = ({ certificateFile, keyFile, authorityFile }: MutualTls) =>
+  Promise.all([readFile(authorityFile), readFile(keyFile), readFile(certificateFile)]);
+
+export async function serverCredentials(tls: MutualTls | undefined): Promise<ServerCredentials> {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const [authority, key, certificate] = await readTls(tls);
+  return ServerCredentials.createSsl(authority, [{ private_key: key, cert_chain: certificate }], true);
+}
+
+export async function channelCredentials(tls: MutualTls | undefined): Promise<ChannelCredentials> {
+  if (tls === undefined) return ChannelCredentials.createInsecure();
+  const [authority, key, certificate] = await readTls(tls);
+  return ChannelCredentials.createSsl(authority, key, certificate);
+}
+
+/**
+ * Makes room for a Unix socket: a file left by a killed process is removed. Whoever holds the data folder owns it.
+ *
+ * @throws when the path is too long for a socket
+ */
+export async function clearSocket(address: string): Promise<void> {
+  if (!address.startsWith('unix:')) return;
+  const path = address.slice('unix:'.length);
+  if (Buffer.byteLength(path) > SOCKET_PATH_MAX_OCTETS)
+    throw new Error(`${path}: a socket path has at most ${SOCKET_PATH_MAX_OCTETS} octets`);
+  await rm(path, { force: true });
+}
