@@ -16,6 +16,8 @@ import type {
   SetAccountRequest,
 } from './gen/angarium/directory/v1/admin.ts';
 import type {
+  AccountRequest,
+  AccountResponse,
   AuthenticateRequest,
   AuthenticateResponse,
   CheckRequest,
@@ -55,6 +57,7 @@ export interface Directory {
   authenticate(request: AuthenticateRequest): Promise<AuthenticateResponse>;
   owns(request: OwnsRequest): Promise<OwnsResponse>;
   transport(request: TransportRequest): Promise<TransportResponse>;
+  account(request: AccountRequest): Promise<AccountResponse>;
 }
 
 export interface DirectoryAdmin {

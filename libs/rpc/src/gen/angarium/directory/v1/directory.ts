@@ -88,6 +88,17 @@ export namespace TransportTls {
   export type UNRECOGNIZED = typeof TransportTls.UNRECOGNIZED;
 }
 
+export interface AccountRequest {
+  address: string;
+}
+
+export interface AccountResponse {
+  found: boolean;
+  disabled: boolean;
+  /** 0: no limit. */
+  quotaOctets: number;
+}
+
 export interface CheckRequest {
   forwardPaths: string[];
 }
@@ -150,6 +161,140 @@ export interface TransportResponse {
   login: string;
   password: string;
 }
+
+function createBaseAccountRequest(): AccountRequest {
+  return { address: "" };
+}
+
+export const AccountRequest: MessageFns<AccountRequest> = {
+  encode(message: AccountRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccountRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccountRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AccountRequest>): AccountRequest {
+    return AccountRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AccountRequest>): AccountRequest {
+    const message = createBaseAccountRequest();
+    message.address = object.address ?? "";
+    return message;
+  },
+};
+
+function createBaseAccountResponse(): AccountResponse {
+  return { found: false, disabled: false, quotaOctets: 0 };
+}
+
+export const AccountResponse: MessageFns<AccountResponse> = {
+  encode(message: AccountResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.found !== false) {
+      writer.uint32(8).bool(message.found);
+    }
+    if (message.disabled !== false) {
+      writer.uint32(16).bool(message.disabled);
+    }
+    if (message.quotaOctets !== 0) {
+      writer.uint32(24).uint64(message.quotaOctets);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AccountResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAccountResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.found = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.disabled = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.quotaOctets = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AccountResponse>): AccountResponse {
+    return AccountResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AccountResponse>): AccountResponse {
+    const message = createBaseAccountResponse();
+    message.found = object.found ?? false;
+    message.disabled = object.disabled ?? false;
+    message.quotaOctets = object.quotaOctets ?? 0;
+    return message;
+  },
+};
 
 function createBaseCheckRequest(): CheckRequest {
   return { forwardPaths: [] };
@@ -1012,6 +1157,16 @@ export const DirectoryService = {
     responseSerialize: (value: TransportResponse): Buffer => Buffer.from(TransportResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): TransportResponse => TransportResponse.decode(value),
   },
+  /** What the mailbox must know of an account before it stores. */
+  account: {
+    path: "/angarium.directory.v1.Directory/Account" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AccountRequest): Buffer => Buffer.from(AccountRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AccountRequest => AccountRequest.decode(value),
+    responseSerialize: (value: AccountResponse): Buffer => Buffer.from(AccountResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AccountResponse => AccountResponse.decode(value),
+  },
 } as const;
 
 export interface DirectoryServer extends UntypedServiceImplementation {
@@ -1024,6 +1179,8 @@ export interface DirectoryServer extends UntypedServiceImplementation {
   owns: handleUnaryCall<OwnsRequest, OwnsResponse>;
   /** A transport by name, with its secrets, for delivery. */
   transport: handleUnaryCall<TransportRequest, TransportResponse>;
+  /** What the mailbox must know of an account before it stores. */
+  account: handleUnaryCall<AccountRequest, AccountResponse>;
 }
 
 export interface DirectoryClient extends Client {
@@ -1103,6 +1260,22 @@ export interface DirectoryClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: TransportResponse) => void,
   ): ClientUnaryCall;
+  /** What the mailbox must know of an account before it stores. */
+  account(
+    request: AccountRequest,
+    callback: (error: ServiceError | null, response: AccountResponse) => void,
+  ): ClientUnaryCall;
+  account(
+    request: AccountRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AccountResponse) => void,
+  ): ClientUnaryCall;
+  account(
+    request: AccountRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AccountResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const DirectoryClient = makeGenericClientConstructor(
@@ -1122,6 +1295,17 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
