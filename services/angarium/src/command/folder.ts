@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { holdFolder } from '@angarium/sql';
+import type { Command } from 'commander';
+import { FORMAT_VERSION, readFormat } from '../up/format.ts';
+import { configOf } from './config.ts';
+import { CommandError, type Terminal } from './terminal.ts';
+
+const MANIFEST = 'manifest.json';
+/** Locks and sockets belong to a running process, not to the data. */
+const LEFT_OUT = /(^|\/)(lock[^/]*|.*\.sock)$/;
+
+interface Manifest {
+  readonly formatVersion: number;
+  readonly createdAt: string;
+  readonly files: readonly { readonly path: string; readonly octets: number; readonly sha256: string }[];
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .filter((path) => !LEFT_OUT.test(path))
+    .sort();
+}
+
+async function digest(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+const isEmptyOrMissing = async (folder: string): Promise<boolean> =>
+  (await readdir(folder).catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? [] : Promise.reject(error)))).length === 0;
+
+/** Copies a stopped data folder, file by file, and writes what was copied with its digests. */
+export async function backup(dataFolder: string, target: string): Promise<Manifest> {
+  const formatVersion = await readFormat(dataFolder);
+  if (formatVersion === undefined) throw new CommandError(`${dataFolder} is not a data folder of Angarium`);
+  if (!(await isEmptyOrMissing(target))) throw new CommandError(`${target} is not empty`);
+  const lock = await holdFolder(dataFolder).catch((error: Error) => {
+    throw new CommandError(`${error.message}; stop it first: a running queue changes under the copy`);
+  });
+  try {
+    const files = [];
+    for (const path of await filesOf(dataFolder)) {
+      await mkdir(dirname(join(target, path)), { recursive: true });
+      await cp(join(dataFolder, path), join(target, path), { preserveTimestamps: true });
+      files.push({ path, octets: (await stat(join(target, path))).size, sha256: await digest(join(target, path)) });
+    }
+    const manifest = { formatVersion, createdAt: new Date().toISOString(), files };
+    await writeFile(join(target, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+    return manifest;
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Checks every file of a backup, then copies them into an empty data folder. Nothing is written when one is wrong. */
+export async function restore(source: string, dataFolder: string): Promise<Manifest> {
+  const text = await readFile(join(source, MANIFEST), 'utf8').catch(() => {
+    throw new CommandError(`${source} holds no backup: ${MANIFEST} is missing`);
+  });
+  const manifest = JSON.parse(text) as Manifest;
+  if (manifest.formatVersion > FORMAT_VERSION) {
+    throw new CommandError(
+      `the backup has format ${manifest.formatVersion}, this release knows up to ${FORMAT_VERSION}: use the release that made it`,
+    );
+  }
+  if (!(await isEmptyOrMissing(dataFolder))) throw new CommandError(`${dataFolder} is not empty: restore into a new folder`);
+  for (const { path, sha256 } of manifest.files) {
+    const file = resolve(source, path);
+    if (relative(resolve(source), file).startsWith('..')) throw new CommandError(`${path}: outside the backup`);
+    const found = await digest(file).catch((error: Error) => error.message);
+    if (found !== sha256) throw new CommandError(`${file}: not what was backed up (${found}); nothing was restored`);
+  }
+  try {
+    for (const { path } of manifest.files) {
+      await mkdir(dirname(join(dataFolder, path)), { recursive: true });
+      await cp(join(source, path), join(dataFolder, path), { preserveTimestamps: true });
+    }
+  } catch (error) {
+    await rm(dataFolder, { recursive: true, force: true });
+    throw error;
+  }
+  return manifest;
+}
+
+export function addFolderCommands(program: Command, { write }: Terminal): void {
+  program
+    .command('backup <folder>')
+    .description('copy the data folder of a stopped Angarium, with digests')
+    .action(async (target: string, _options, command: Command) => {
+      const { files, formatVersion } = await backup(configOf(command).dataFolder, target);
+      write(`${files.length} files, format ${formatVersion}: ${target}\n`);
+    });
+  program
+    .command('restore <folder>')
+    .description('make the data folder from a backup; it must be empty or missing')
+    .action(async (source: string, _options, command: Command) => {
+      const { dataFolder } = configOf(command);
+      const { files } = await restore(source, dataFolder);
+      write(`${files.length} files restored into ${dataFolder}\n`);
+    });
+}

@@ -1,0 +1,34 @@
+import { Command } from 'commander';
+import { addConfigCommand } from './config.ts';
+import { addDirectoryCommands } from './directory.ts';
+import { addFolderCommands } from './folder.ts';
+import { addQueueCommand } from './queue.ts';
+import { addRoleCommands } from './role.ts';
+import type { Terminal } from './terminal.ts';
+
+const HELP = `
+Mail goes ingress -> log -> routing -> log -> delivery -> mailbox or another host.
+
+First steps:
+  angarium up                                  run everything in this process; data in ./data
+  angarium domain add example.org              take mail for a domain
+  angarium account add ann@example.org         make an account; the password is read from standard input
+  angarium queue list                          what waits, and why: angarium queue why <queue id>
+
+Commands talk to the running process through the control socket of its data folder; run them with the same
+--config, or in the same folder. Wherever something is listed, --json gives it to programs.
+`;
+
+export function createProgram(terminal: Terminal): Command {
+  const program = new Command('angarium')
+    .description('Angarium, a distributed, queue-based mail transfer agent')
+    .option('-c, --config <file>', 'configuration file (YAML); without it the environment and the defaults', process.env.ANGARIUM_CONFIG)
+    .addHelpText('after', HELP)
+    .showHelpAfterError('(angarium --help shows what there is)');
+  addRoleCommands(program, terminal);
+  addDirectoryCommands(program, terminal);
+  addQueueCommand(program, terminal);
+  addFolderCommands(program, terminal);
+  addConfigCommand(program, terminal);
+  return program;
+}

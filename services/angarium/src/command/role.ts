@@ -1,0 +1,28 @@
+import type { Command } from 'commander';
+import { runMailbox } from '../up/mailbox.ts';
+import { runAll } from '../up/run.ts';
+import { configOf } from './config.ts';
+import { CommandError, type Terminal } from './terminal.ts';
+
+/** Roles that share the embedded log, which one process owns. */
+const LOG_ROLES = ['ingress', 'routing', 'delivery'] as const;
+
+export function addRoleCommands(program: Command, { write }: Terminal): void {
+  program
+    .command('up')
+    .description('run all services in this process, with the embedded log')
+    .action((_options, command: Command) => runAll(configOf(command), write));
+  program
+    .command('mailbox')
+    .description('run the mailbox service alone; the process with the data folder names it as mailboxAt')
+    .action((_options, command: Command) => runMailbox(configOf(command), write));
+  for (const role of LOG_ROLES) {
+    program.command(role, { hidden: true }).action(() => {
+      throw new CommandError(
+        `${role} cannot run alone on the embedded log: ingress, routing and delivery live in the one process that holds the data folder.\n` +
+          'Run `angarium up`; the mailbox may run alone (`angarium mailbox`, and mailboxAt in the configuration of the other).',
+        2,
+      );
+    });
+  }
+}
