@@ -1,0 +1,138 @@
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { connect, isIPv6 } from 'node:net';
+import { AUTHENTIC_DATA, type DecodedPacket, decode, encode, type Packet, RECURSION_DESIRED } from 'dns-packet';
+import type { RecordType } from './answer.ts';
+
+/** Where a resolver listens. */
+export interface Server {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One question to one server: the reply, or why there is none. */
+export type Exchange = { readonly packet: DecodedPacket } | { readonly reason: string };
+
+export interface Question {
+  readonly name: string;
+  readonly type: RecordType;
+  readonly edns: boolean;
+}
+
+/** Time as an argument: what this room needs of it. */
+export interface Timing {
+  nowMs(): number;
+  after(delayMs: number, run: () => void): () => void;
+}
+
+interface ExchangeOptions {
+  readonly server: Server;
+  readonly clock: Timing;
+  readonly timeoutMs: number;
+}
+
+/** Size that passes every usual path unfragmented (RFC 6891 §6.2.5). */
+const UDP_PAYLOAD_OCTETS = 1232;
+
+/** Upper and lower case at random: a forged reply has to guess them too. Resolvers echo the question as it was. */
+const mixCase = (name: string): string => name.replace(/[a-z]/g, (letter) => (randomInt(2) === 1 ? letter.toUpperCase() : letter));
+
+function formatQuery(question: Question, name: string): { readonly id: number; readonly octets: Buffer } {
+  const id = randomInt(0x10000);
+  const packet: Packet = {
+    type: 'query',
+    id,
+    // AD asks for the bit in the reply without asking for the signatures (RFC 6840 §5.7).
+    flags: RECURSION_DESIRED | AUTHENTIC_DATA,
+    questions: [{ type: question.type, name, class: 'IN' }],
+  };
+  if (question.edns)
+    packet.additionals = [
+      {
+        type: 'OPT',
+        name: '.',
+        udpPayloadSize: UDP_PAYLOAD_OCTETS,
+        extendedRcode: 0,
+        ednsVersion: 0,
+        flags: 0,
+        flag_do: false,
+        options: [],
+      },
+    ];
+  return { id, octets: encode(packet) };
+}
+
+/** The reply if it answers this very query, else undefined: a forged or late datagram is passed over. */
+function parseReply(octets: Buffer, id: number, asked: { name: string; type: RecordType }): DecodedPacket | undefined {
+  let packet: DecodedPacket;
+  try {
+    packet = decode(octets);
+  } catch {
+    return undefined;
+  }
+  const question = packet.questions?.[0];
+  const answersIt = packet.type === 'response' && packet.id === id && question?.type === asked.type && question.name === asked.name;
+  return answersIt ? packet : undefined;
+}
+
+const reasonOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.message;
+
+function askByUdp(question: Question, name: string, options: ExchangeOptions): Promise<Exchange> {
+  const { server, clock, timeoutMs } = options;
+  return new Promise((resolve) => {
+    const query = formatQuery(question, name);
+    // A socket of its own per query: the kernel picks its port at random (RFC 5452 §9.2).
+    const socket = createSocket(isIPv6(server.address) ? 'udp6' : 'udp4');
+    const finish = (result: Exchange) => {
+      callOff();
+      socket.removeAllListeners();
+      socket.on('error', () => {});
+      socket.close();
+      resolve(result);
+    };
+    const callOff = clock.after(timeoutMs, () => finish({ reason: 'no answer in time' }));
+    socket.on('error', (error) => finish({ reason: reasonOf(error) }));
+    socket.on('message', (octets) => {
+      const packet = parseReply(octets, query.id, { name, type: question.type });
+      if (packet) finish({ packet });
+    });
+    socket.connect(server.port, server.address, () => socket.send(query.octets));
+  });
+}
+
+function askByTcp(question: Question, name: string, options: ExchangeOptions): Promise<Exchange> {
+  const { server, clock, timeoutMs } = options;
+  return new Promise((resolve) => {
+    const query = formatQuery(question, name);
+    const socket = connect(server.port, server.address);
+    let received = Buffer.alloc(0);
+    const finish = (result: Exchange) => {
+      callOff();
+      socket.removeAllListeners();
+      socket.on('error', () => {});
+      socket.destroy();
+      resolve(result);
+    };
+    const callOff = clock.after(timeoutMs, () => finish({ reason: 'no answer in time' }));
+    socket.on('error', (error) => finish({ reason: reasonOf(error) }));
+    socket.on('close', () => finish({ reason: 'connection closed' }));
+    socket.on('connect', () => {
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(query.octets.length);
+      socket.write(Buffer.concat([length, query.octets]));
+    });
+    socket.on('data', (octets: Buffer) => {
+      received = Buffer.concat([received, octets]);
+      if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
+      const packet = parseReply(received.subarray(2, 2 + received.readUInt16BE(0)), query.id, { name, type: question.type });
+      finish(packet ? { packet } : { reason: 'unintelligible answer' });
+    });
+  });
+}
+
+/** Asks one server by UDP, and by TCP where the reply did not fit (RFC 7766 §5). Takes at most twice `timeoutMs`. */
+export async function exchange(question: Question, options: ExchangeOptions & { readonly mixCase: boolean }): Promise<Exchange> {
+  const name = options.mixCase ? mixCase(question.name) : question.name;
+  const answer = await askByUdp(question, name, options);
+  return 'packet' in answer && answer.packet.flag_tc ? askByTcp(question, name, options) : answer;
+}
