@@ -1,0 +1,13 @@
+export { fromAddresses } from './from.ts';
+export { HEADER_LIMITS, type HeaderField, type HeaderLimits, type HeaderScan, headerEnd, scanHeader } from './header.ts';
+export { hasEightBit } from './octets.ts';
+export {
+  formatDate,
+  formatDateTime,
+  formatDeliveredTo,
+  formatMessageId,
+  formatReceived,
+  formatReturnPath,
+  type Received,
+  type ReceivedFrom,
+} from './trace.ts';
