@@ -43,6 +43,13 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
     known.set(definition.name, found);
     return found;
   };
+  /** Guards the promise of the definition: series stay bounded whatever a caller passes. */
+  const checked = ({ name, labels: known = {} }: MetricDefinition, given: Labels): Labels => {
+    for (const [label, value] of Object.entries(given)) {
+      if (!known[label]?.includes(value)) throw new RangeError(`${name}: label ${label} has no value ${JSON.stringify(value)}`);
+    }
+    return given;
+  };
   const base = (definition: MetricDefinition) => ({
     name: definition.name,
     help: definition.help,
@@ -53,12 +60,12 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
     counter: (definition) =>
       once(definition, () => {
         const counter = new PromCounter(base(definition));
-        return { inc: (labels: Labels = {}, by = 1) => counter.inc(labels, by) };
+        return { inc: (labels: Labels = {}, by = 1) => counter.inc(checked(definition, labels), by) };
       }),
     gauge: (definition) =>
       once(definition, () => {
         const gauge = new PromGauge(base(definition));
-        return { set: (value: number, labels: Labels = {}) => gauge.set(labels, value) };
+        return { set: (value: number, labels: Labels = {}) => gauge.set(checked(definition, labels), value) };
       }),
     gaugeOf: (definition, read) => {
       once(
@@ -75,7 +82,7 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
     histogram: (definition) =>
       once(definition, () => {
         const histogram = new PromHistogram({ ...base(definition), buckets: [...definition.buckets] });
-        return { observe: (value: number, labels: Labels = {}) => histogram.observe(labels, value) };
+        return { observe: (value: number, labels: Labels = {}) => histogram.observe(checked(definition, labels), value) };
       }),
     scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
