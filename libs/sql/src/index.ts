@@ -1,0 +1,1 @@
+export { FolderHeld, type FolderLock, holdFolder } from './folder-lock.ts';
