@@ -1,5 +1,6 @@
 import { decodeEncodedWords } from './encoded-word.ts';
 import type { HeaderScan } from './header.ts';
+import { commentEnd } from './structured.ts';
 
 interface Token {
   readonly is: 'word' | 'quoted' | 'literal' | 'special';
@@ -12,18 +13,6 @@ const WORD = /[^\s\p{Cc}()<>[\]:;@\\,"]+/uy;
 /** Backslash pairs, then the closing character; anything but controls inside (RFC 5322 §3.2.4, §3.4.1). */
 const QUOTED = /"(?:[^"\\\p{Cc}]|\\[^\p{Cc}]|\t)*"/uy;
 const LITERAL = /\[[^[\]\\\p{Cc}]*\]/uy;
-
-/** Index after the comment that starts at `from`; comments nest (RFC 5322 §3.2.2). Undefined: it never ends. */
-function commentEnd(text: string, from: number): number | undefined {
-  let depth = 0;
-  for (let at = from; at < text.length; at++) {
-    const char = text[at];
-    if (char === '\\') at++;
-    else if (char === '(') depth++;
-    else if (char === ')' && --depth === 0) return at + 1;
-  }
-  return undefined;
-}
 
 function readToken(text: string, at: number): Token | undefined {
   const char = text[at] ?? '';

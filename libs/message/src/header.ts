@@ -22,6 +22,8 @@ export interface HeaderScan {
   readonly receivedCount: number;
   /** An octet above 127 in the header section: needs SMTPUTF8 (RFC 6532 §3). */
   readonly hasEightBit: boolean;
+  /** All fields in their order. */
+  readonly all: readonly HeaderField[];
   /** Names in any case. */
   has(name: string): boolean;
   /** In order of appearance; empty, never undefined. */
@@ -132,6 +134,7 @@ export function scanHeader(content: Uint8Array, limits: HeaderLimits = HEADER_LI
     defects: found.defects,
     receivedCount: fields('received').length,
     hasEightBit: hasEightBit(head.subarray(0, octets)),
+    all: found.fields,
     has: (name) => index.has(name.toLowerCase()),
     fields,
     text,
