@@ -27,11 +27,34 @@ export const deliverySchema = z.strictObject({
   commandTimeoutMs: durationMs.default(300_000).describe('Longest wait for a reply to EHLO, MAIL, RCPT (RFC 5321 §4.5.3.2.2).'),
   dataTimeoutMs: durationMs.default(180_000).describe('Longest time without progress while the message is written (RFC 5321 §4.5.3.2.5).'),
   finalReplyTimeoutMs: durationMs.default(600_000).describe('Longest wait for the reply to the final dot (RFC 5321 §4.5.3.2.6).'),
+  dataReplyTimeoutMs: durationMs.default(120_000).describe('Longest wait for the reply to DATA (RFC 5321 §4.5.3.2.4).'),
+  connectStaggerMs: durationMs
+    .default(250)
+    .describe('Start of one address of a host before the next one is tried beside it (RFC 8305 §5).'),
+  sessionsPerAttempt: atLeastOne.default(6).describe('Connections that one attempt may open, over all hosts and addresses.'),
   tlsHandshakeTimeoutMs: durationMs.default(30_000).describe('Longest TLS handshake with another host.'),
   tls: z.enum(['opportunistic', 'required', 'never']).default('opportunistic').describe('STARTTLS with MX hosts.'),
+  tlsAuthorityFile: z
+    .string()
+    .default('')
+    .describe('Authorities that certificates of smarthosts are verified against, PEM; empty: those of the runtime.'),
   smtpPort: z.int().min(1).max(65_535).default(25).describe('Port of MX hosts.'),
   dnsServers: z.array(address).default([]).describe('Resolvers to ask; empty: those of the system.'),
   dnsTimeoutMs: durationMs.default(5000).describe('Longest wait for one answer of a resolver.'),
+  dnsRounds: atLeastOne.default(2).describe('How often all resolvers are asked before a question has failed.'),
+  dnsCacheEntries: atLeastOne.default(20_000).describe('Answers of resolvers that are kept.'),
+  dnsMinTtlMs: durationMs.default(5000).describe('Shortest life of a kept answer.'),
+  dnsMaxTtlMs: durationMs.default(86_400_000).describe('Longest life of a kept answer.'),
+  dnsMaxNegativeTtlMs: durationMs.default(3_600_000).describe('Longest life of a kept answer that there is no such name or record.'),
+  dnsFailureTtlMs: durationMs.default(5000).describe('How long a question that failed is not asked again.'),
+  dnsMaxInFlight: atLeastOne.default(256).describe('Questions to resolvers at once.'),
+  dnsMixCase: z
+    .boolean()
+    .default(false)
+    .describe('Random upper and lower case in questions, against forged answers; a few resolvers cannot take it.'),
+  mxHosts: atLeastOne.default(10).describe('Hosts of one domain that are looked at, best first.'),
+  mxAddresses: atLeastOne.default(20).describe('Addresses kept over all hosts of one domain.'),
+  transportValidMs: durationMs.default(1000).describe('How long a smarthost read from the directory is used before it is read again.'),
   deadSiteProbeMs: z
     .array(durationMs)
     .min(1)

@@ -1,0 +1,172 @@
+import type { Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
+import type { MxHost } from '@angarium/dns';
+import type { Clock, Config } from '@angarium/runtime';
+import { printable } from '@angarium/smtp';
+import { type Connected, type ConnectFailure, connectAny } from './connect.ts';
+import type { Connections } from './connections.ts';
+import { failureReply, ownReply } from './outcome.ts';
+import { orderHosts, type SmtpPlan } from './plan.ts';
+import type { AttemptResult, Job } from './port.ts';
+import { type Contents, createContents, prepare } from './prepare.ts';
+import { MAX_TEXT_OCTETS } from './smtp/reply.ts';
+import { type OpenFailure, type SessionTimeouts, SmtpSession } from './smtp/session.ts';
+import { type TransactionResult, transact } from './smtp/transaction.ts';
+import { createTally, type Tally } from './tally.ts';
+
+export interface AttemptDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly connections: Connections;
+  readonly secureContexts: { readonly verified: SecureContext; readonly unverified: SecureContext };
+  readonly timeouts: SessionTimeouts;
+  /** Each session that was tried. */
+  readonly onSession: (session: SmtpSession, failure: OpenFailure | undefined) => void;
+}
+
+interface Attempt {
+  readonly job: Job<SmtpPlan>;
+  readonly tally: Tally;
+  readonly contents: Contents;
+  readonly deps: AttemptDeps;
+  sessionsLeft: number;
+}
+
+/** What only our own machine can be short of. An address family that we lack is not among it: that may never change. */
+const isOwnFault = ({ code, address }: ConnectFailure): boolean =>
+  ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'].includes(code) || (code === 'EADDRNOTAVAIL' && !address.includes(':'));
+
+const keyOf = (plan: SmtpPlan, host: MxHost): string => `${plan.site}|${host.name}`;
+
+/** Connect: the first of these addresses that answers. What failed is in the tally. */
+async function connectTo(attempt: Attempt, host: MxHost, addresses: readonly string[]): Promise<Connected> {
+  const { deps, tally } = attempt;
+  const { port } = attempt.job.plan;
+  const { connectTimeoutMs: timeoutMs, connectStaggerMs: staggerMs } = deps.config.delivery;
+  attempt.sessionsLeft--;
+  const connected = await connectAny(addresses, { port, timeoutMs, staggerMs, clock: deps.clock });
+  for (const failure of connected.failures) {
+    const text = `${host.name} [${failure.address}]:${port} cannot be connected to: ${failure.code}`;
+    tally.hostFailed({ reply: ownReply('4.4.1', text), ownFault: isOwnFault(failure) });
+  }
+  return connected;
+}
+
+/**
+ * Connect and secure at one of these addresses. A TLS handshake that fails is followed by a connection in clear where the
+ * policy is opportunistic. Undefined: failed, and what failed is in the tally.
+ */
+async function secure(attempt: Attempt, host: MxHost, { connection }: Connected): Promise<SmtpSession | undefined> {
+  const { deps, tally } = attempt;
+  const { login, tls } = attempt.job.plan;
+  if (!connection) return undefined;
+  let session = createSession(attempt, host, { ...connection, tls });
+  let failure = await session.open(login);
+  deps.onSession(session, failure);
+  if (failure?.kind === 'tls' && tls === 'opportunistic' && attempt.sessionsLeft > 0) {
+    session.drop();
+    const again = await connectTo(attempt, host, [connection.address]);
+    if (!again.connection) return undefined;
+    session = createSession(attempt, host, { ...again.connection, tls: 'clear' });
+    failure = await session.open(login);
+    deps.onSession(session, failure);
+  }
+  if (!failure) return session;
+  session.drop();
+  if (failure.kind === 'auth') tally.stop(ownReply('4.7.8', printable(`${host.name}: ${failure.text}`, MAX_TEXT_OCTETS)));
+  else tally.hostFailed({ reply: failureReply(failure, host.name), ownFault: false });
+  return undefined;
+}
+
+/** A session with the first address of the host that lets us in. */
+async function openSession(attempt: Attempt, host: MxHost): Promise<SmtpSession | undefined> {
+  let left = host.addresses;
+  while (left.length > 0 && attempt.sessionsLeft > 0 && !attempt.tally.stopped) {
+    const connected = await connectTo(attempt, host, left);
+    const session = await secure(attempt, host, connected);
+    if (session || !connected.connection) return session;
+    const used = new Set([connected.connection.address, ...connected.failures.map(({ address }) => address)]);
+    left = left.filter((address) => !used.has(address));
+  }
+  return undefined;
+}
+
+function createSession(attempt: Attempt, host: MxHost, o: { socket: Socket; address: string; tls: SmtpPlan['tls'] }): SmtpSession {
+  const { deps, job } = attempt;
+  const session = new SmtpSession({
+    socket: o.socket,
+    tls: o.tls,
+    host: host.name.startsWith('[') ? o.address : host.name,
+    hostname: deps.config.hostname,
+    verified: job.plan.verified,
+    secureContext: job.plan.verified ? deps.secureContexts.verified : deps.secureContexts.unverified,
+    clearLogin: job.plan.tls === 'clear',
+    timeouts: deps.timeouts,
+    nowMs: () => deps.clock.nowMs(),
+  });
+  deps.connections.add(session);
+  return session;
+}
+
+/** A kept connection that the host had given up before it heard of this message. */
+const wasDead = ({ mail, failure, dotted }: TransactionResult): boolean =>
+  failure !== undefined && !dotted && (mail === undefined || mail.code === 421);
+
+/** A host that does not speak SMTP, or leaves us unsure what it waits for, is not spoken to again. */
+const isAstray = ({ mail, recipients, data, final }: TransactionResult): boolean =>
+  (data !== undefined && data.code < 400) ||
+  [mail, ...recipients, final].some((reply) => reply && (reply.code === 0 || (reply.code >= 300 && reply.code < 400)));
+
+/** Transact: everything that is pending, in as many transactions as the host wants, until the host has had its say. */
+async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
+  const { deps, job, tally } = attempt;
+  const key = keyOf(job.plan, host);
+  let onlyNew = false;
+  while (tally.pending.length > 0 && !tally.stopped) {
+    const session = (onlyNew ? undefined : deps.connections.take(key)) ?? (await openSession(attempt, host));
+    if (!session) return;
+    const isReused = session.transactions > 0;
+    const batch = tally.pending.slice(0, deps.config.delivery.maxRecipientsPerTransaction);
+    const { extensions } = session;
+    const { mail, lines, refused, data } = prepare(job, batch, { extensions, contents: attempt.contents });
+    for (const [index, reply] of refused) tally.refuse(index, reply);
+    if (lines.size === 0) {
+      deps.connections.keep(key, session);
+      continue;
+    }
+    const { mayFinish, onDot } = job;
+    const result = await transact(session, { mail, recipients: [...lines.values()], data, mayFinish, onDot });
+    if (isAstray(result)) session.drop();
+    else deps.connections.keep(key, session);
+    if (isReused && wasDead(result)) {
+      onlyNew = true;
+      continue;
+    }
+    if (tally.transacted(result, [...lines.keys()], { host: host.name, relayed: !extensions.has('DSN') })) return;
+  }
+}
+
+/**
+ * Carries a job to the first host that takes it. Conclude: one result per recipient, whatever the world did. A host that cannot
+ * be spoken to, or defers the sender, passes the recipients on to the next (RFC 5321 §5.1); a host that defers a recipient or
+ * the message does not: others of the site would say the same, and grey listing would be asked of each.
+ */
+export async function runAttempt(job: Job<SmtpPlan>, deps: AttemptDeps): Promise<AttemptResult> {
+  const tally = createTally(job);
+  const attempt: Attempt = {
+    job,
+    tally,
+    deps,
+    contents: createContents(job.content),
+    sessionsLeft: deps.config.delivery.sessionsPerAttempt,
+  };
+  const hosts = orderHosts(job.plan.hosts, deps.random, (host) => deps.connections.has(keyOf(job.plan, host)));
+  let asked = 0;
+  for (const host of hosts) {
+    if (tally.pending.length === 0 || tally.stopped || attempt.sessionsLeft === 0) break;
+    await deliverTo(attempt, host);
+    asked++;
+  }
+  return tally.conclude({ allHostsAsked: asked === hosts.length && attempt.sessionsLeft > 0 });
+}

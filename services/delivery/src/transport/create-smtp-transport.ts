@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { createResolver, type Resolver, systemHosts } from '@angarium/dns';
+import { NextHopKind } from '@angarium/records';
+import type { Directory } from '@angarium/rpc';
+import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
+import { type AttemptDeps, runAttempt } from './attempt.ts';
+import { createConnections } from './connections.ts';
+import { createPlanner, type SmtpPlan } from './plan.ts';
+import type { Transport } from './port.ts';
+import type { OpenFailure, SessionTimeouts, SmtpSession } from './smtp/session.ts';
+
+export interface SmtpTransportDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly directory: Pick<Directory, 'transport'>;
+  /** Without it, one that is built from the configuration. */
+  readonly resolver?: Resolver;
+}
+
+const CLOSE_GRACE_MS = 1000;
+const LONGEST_SWEEP_MS = 1000;
+
+function timeoutsOf({ delivery }: Config): SessionTimeouts {
+  return {
+    greetingMs: delivery.greetingTimeoutMs,
+    tlsMs: delivery.tlsHandshakeTimeoutMs,
+    commandMs: delivery.commandTimeoutMs,
+    dataMs: delivery.dataReplyTimeoutMs,
+    blockMs: delivery.dataTimeoutMs,
+    finalMs: delivery.finalReplyTimeoutMs,
+  };
+}
+
+function resolverOf({ delivery }: Config, clock: Clock): Resolver {
+  return createResolver({
+    servers: delivery.dnsServers,
+    timeoutMs: delivery.dnsTimeoutMs,
+    rounds: delivery.dnsRounds,
+    cacheEntries: delivery.dnsCacheEntries,
+    minTtlMs: delivery.dnsMinTtlMs,
+    maxTtlMs: delivery.dnsMaxTtlMs,
+    maxNegativeTtlMs: delivery.dnsMaxNegativeTtlMs,
+    failureTtlMs: delivery.dnsFailureTtlMs,
+    maxInFlight: delivery.dnsMaxInFlight,
+    mixCase: delivery.dnsMixCase,
+    hosts: systemHosts(),
+    clock,
+  });
+}
+
+function secureContextsOf({ delivery }: Config): AttemptDeps['secureContexts'] {
+  const minVersion = 'TLSv1.2';
+  const ca = delivery.tlsAuthorityFile === '' ? {} : { ca: readFileSync(delivery.tlsAuthorityFile) };
+  return { unverified: createSecureContext({ minVersion }), verified: createSecureContext({ minVersion, ...ca }) };
+}
+
+function observe({ logger, metrics }: SmtpTransportDeps, open: () => number): AttemptDeps['onSession'] {
+  metrics.gaugeOf({ name: 'angarium_delivery_connections_open', help: 'Connections to other hosts, kept ones included.' }, open);
+  const opened = metrics.counter({
+    name: 'angarium_delivery_connections_opened_total',
+    help: 'Connections to other hosts that were made, by what came of them.',
+    labels: { result: ['clear', 'tls', 'failed'] },
+  });
+  return (session: SmtpSession, failure: OpenFailure | undefined) => {
+    opened.inc({ result: failure ? 'failed' : session.secure ? 'tls' : 'clear' });
+    if (failure) logger.debug({ host: session.host, kind: failure.kind, reason: failure.text }, 'delivery.connection.failed');
+  };
+}
+
+/**
+ * Carries mail to MX hosts and smarthosts by SMTP. Connections are kept and used again per site and host. Nothing that a host,
+ * a name server or the network does makes an attempt reject.
+ *
+ * @throws when `delivery.tlsAuthorityFile` cannot be read
+ */
+export function createSmtpTransport(deps: SmtpTransportDeps): Transport<SmtpPlan> {
+  const { config, clock, random, directory } = deps;
+  const { delivery } = config;
+  const timeouts = timeoutsOf(config);
+  const shortestMs = Math.min(...Object.values(timeouts), delivery.connectionIdleMs || LONGEST_SWEEP_MS);
+  const connections = createConnections({
+    clock,
+    idleMs: delivery.connectionIdleMs,
+    sweepMs: Math.max(10, Math.min(LONGEST_SWEEP_MS, shortestMs / 4)),
+    maxOpen: delivery.maxConnections,
+    messagesPerConnection: delivery.messagesPerConnection,
+  });
+  const resolver = deps.resolver ?? resolverOf(config, clock);
+  const attemptDeps: AttemptDeps = {
+    config,
+    clock,
+    random,
+    connections,
+    timeouts,
+    secureContexts: secureContextsOf(config),
+    onSession: observe(deps, () => connections.open),
+  };
+  return {
+    carries: (hop) => hop.kind === NextHopKind.MX || hop.kind === NextHopKind.SMARTHOST,
+    resolve: createPlanner({ config, resolver, directory, random, nowMs: () => clock.nowMs() }),
+    attempt: (job) => runAttempt(job, attemptDeps),
+    close: () => connections.close(CLOSE_GRACE_MS),
+  };
+}
