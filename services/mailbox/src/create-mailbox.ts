@@ -1,0 +1,73 @@
+import type { BlobStore } from '@angarium/blob';
+import type { Directory, Mailbox } from '@angarium/rpc';
+import type { Clock, Config, Logger, Metrics, Service, TlsSource } from '@angarium/runtime';
+import { createAccountStates } from './deliver/accounts.ts';
+import { createDeliverer } from './deliver/deliver.ts';
+import { createMeters } from './meters.ts';
+import { createGuesses } from './pop3/guesses.ts';
+import { createPop3Server, type Pop3Server } from './pop3/server.ts';
+import { openMaildrop } from './store/maildrop.ts';
+import type { MailboxDatabase } from './store/schema.ts';
+import { createSweeper } from './sweeper.ts';
+
+export interface MailboxDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Opened with `MAILBOX_MIGRATIONS`, used by this service alone; whoever opened it closes it after `stop`. */
+  readonly database: MailboxDatabase;
+  /** Keys that begin with `mail/` are this service's. */
+  readonly blobs: BlobStore;
+  readonly directory: Directory;
+  readonly tls: TlsSource;
+}
+
+export interface MailboxService extends Service {
+  /** Answers only between `start` and `stop`. */
+  readonly mailbox: Mailbox;
+  /** "host:port" of each listener, once started. */
+  readonly addresses: Pop3Server['addresses'];
+  notReady(): readonly string[];
+}
+
+/** The MDA and message store: takes deliveries, serves POP3. */
+export function createMailbox(deps: MailboxDeps): MailboxService {
+  const { config, clock, logger, database, blobs, directory } = deps;
+  const shared = { config: config.mailbox, clock, logger, database, blobs };
+  let isServing = false;
+  const meters = createMeters(deps.metrics, () => pop3.connections);
+  const deliverer = createDeliverer({
+    ...shared,
+    meters,
+    random: deps.random,
+    accounts: createAccountStates({ directory, clock, cacheMs: config.mailbox.accountCacheMs }),
+  });
+  const sweeper = createSweeper({ ...shared, meters });
+  const pop3: Pop3Server = createPop3Server({
+    ...shared,
+    meters,
+    directory,
+    tls: deps.tls,
+    guesses: createGuesses({ limit: config.mailbox.authFailuresPerClient, windowMs: config.mailbox.authFailureWindowMs }),
+    locks: new Set(),
+    openMaildrop: (account) => openMaildrop({ database, blobs, nowMs: () => clock.nowMs() }, account),
+  });
+  return {
+    mailbox: deliverer.mailbox,
+    addresses: pop3.addresses,
+    notReady: () => (isServing ? [] : ['mailbox: not started, or stopping']),
+    start: async () => {
+      await pop3.start();
+      sweeper.start();
+      isServing = true;
+      logger.info(pop3.addresses, 'mailbox.service.started');
+    },
+    stop: async () => {
+      isServing = false;
+      await Promise.all([pop3.stop(), deliverer.drain(), sweeper.stop()]);
+      logger.info({}, 'mailbox.service.stopped');
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import type { BlobStore } from '@angarium/blob';
+import { deleteBody } from './bodies.ts';
+import type { MailboxDatabase } from './schema.ts';
+
+/** Rows per transaction: deliveries wait for one no longer than for a commit of theirs. */
+const STEP = 128;
+
+/** Forgets one step of deliveries from before `beforeMs`; tells whether more are left. */
+export async function sweepLedger(database: MailboxDatabase, beforeMs: number): Promise<boolean> {
+  const old = database.selectFrom('ledger').select(['queue_id', 'address']).where('at_ms', '<', beforeMs).orderBy('at_ms').limit(STEP);
+  const { numDeletedRows } = await database
+    .deleteFrom('ledger')
+    .where(({ eb, refTuple }) => eb(refTuple('queue_id', 'address'), 'in', old.$asTuple('queue_id', 'address')))
+    .executeTakeFirst();
+  return Number(numDeletedRows) === STEP;
+}
+
+/**
+ * Deletes one step of bodies that lost their last message before `beforeMs`; whether messages name them is looked up in
+ * the transaction that deletes the rows. Blobs go after the commit: a crash leaves them to the search of the blob store.
+ */
+export async function sweepBodies(database: MailboxDatabase, blobs: BlobStore, beforeMs: number): Promise<boolean> {
+  const { looked, gone } = await database.transaction().execute(async (transaction) => {
+    const loose = await transaction
+      .selectFrom('loose_bodies')
+      .select('queue_id')
+      .where('since_ms', '<', beforeMs)
+      .orderBy('since_ms')
+      .limit(STEP)
+      .execute();
+    const ids = loose.map(({ queue_id }) => queue_id);
+    if (ids.length === 0) return { looked: 0, gone: [] };
+    const gone = await transaction
+      .deleteFrom('bodies')
+      .where('queue_id', 'in', ids)
+      .where(({ not, exists, selectFrom }) =>
+        not(exists(selectFrom('messages').select('messages.uid').whereRef('messages.body', '=', 'bodies.queue_id'))),
+      )
+      .returning(['blob', 'octets', 'part_octets'])
+      .execute();
+    await transaction.deleteFrom('loose_bodies').where('queue_id', 'in', ids).execute();
+    return { looked: ids.length, gone };
+  });
+  for (const { blob, octets, part_octets } of gone) {
+    if (blob !== null) await deleteBody(blobs, { blob, octets, part_octets });
+  }
+  return looked === STEP;
+}

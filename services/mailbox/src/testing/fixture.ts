@@ -1,0 +1,134 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DeliverRequest, Directory } from '@angarium/rpc';
+import { type Config, configSchema, createMetrics, type KeyPair, silentLogger } from '@angarium/runtime';
+import { openSqlite, type Sqlite } from '@angarium/sql';
+import { createMailbox, type MailboxService } from '../create-mailbox.ts';
+import { type MailboxTables, MIGRATIONS } from '../store/schema.ts';
+import { createHandClock, type HandClock } from './hand-clock.ts';
+import { createTestBlobs, type TestBlobs } from './memory-blobs.ts';
+
+export const START_MS = Date.UTC(2026, 10, 25);
+
+/** Accounts by address; all passwords are "right". */
+export interface TestDirectory extends Directory {
+  readonly accounts: Map<string, { readonly quotaOctets: number; readonly disabled: boolean }>;
+  isDown: boolean;
+}
+
+export function createTestDirectory(): TestDirectory {
+  const unused = () => Promise.reject(new Error('the mailbox does not ask this'));
+  const directory: TestDirectory = {
+    accounts: new Map(),
+    isDown: false,
+    check: unused,
+    expand: unused,
+    owns: unused,
+    transport: unused,
+    authenticate: async ({ login, password }) => {
+      if (directory.isDown) throw new Error('down');
+      const accepted = password === 'right' && directory.accounts.has(login);
+      return { accepted, account: accepted ? login : '' };
+    },
+    account: async ({ address }) => {
+      if (directory.isDown) throw new Error('down');
+      const account = directory.accounts.get(address);
+      return { found: account !== undefined, disabled: account?.disabled ?? false, quotaOctets: account?.quotaOctets ?? 0 };
+    },
+  };
+  return directory;
+}
+
+const pem = (name: string) => readFile(new URL(name, import.meta.url));
+
+export async function testPair(name: 'first' | 'second'): Promise<KeyPair> {
+  return { key: await pem(`${name}.key.pem`), cert: await pem(`${name}.certificate.pem`) };
+}
+
+export interface TestMailbox {
+  readonly service: MailboxService;
+  readonly clock: HandClock;
+  readonly blobs: TestBlobs;
+  readonly directory: TestDirectory;
+  readonly sqlite: Sqlite<MailboxTables>;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  /** Puts another pair in force. */
+  changeTls(pair: KeyPair): void;
+  deliver(request: Partial<DeliverRequest> & { readonly queueId: string }): Promise<readonly number[]>;
+  /** Ends the service and its database, and starts both anew over the same data. */
+  restart(): Promise<TestMailbox>;
+  close(): Promise<void>;
+}
+
+export interface TestMailboxOptions {
+  readonly config?: Partial<Config['mailbox']>;
+  /** Addresses that have accounts, without quota. */
+  readonly accounts?: readonly string[];
+}
+
+export const message = (text: string): Buffer => Buffer.from(text.replaceAll('\n', '\r\n'));
+export const HELLO = message('Subject: hello\n\nHow are you?\n');
+
+/** A mailbox service over a real database in a temporary folder, listening on free ports of 127.0.0.1. */
+export async function startTestMailbox(options: TestMailboxOptions = {}): Promise<TestMailbox> {
+  const folder = await mkdtemp(join(tmpdir(), 'mailbox-'));
+  const clock = createHandClock(START_MS);
+  const directory = createTestDirectory();
+  for (const address of options.accounts ?? []) directory.accounts.set(address, { quotaOctets: 0, disabled: false });
+  return open({ folder, clock, directory, blobs: createTestBlobs(() => clock.nowMs()), config: options.config ?? {} });
+}
+
+interface Lasting {
+  readonly folder: string;
+  readonly clock: HandClock;
+  readonly directory: TestDirectory;
+  readonly blobs: TestBlobs;
+  readonly config: Partial<Config['mailbox']>;
+}
+
+async function open(lasting: Lasting): Promise<TestMailbox> {
+  const { folder, clock, directory, blobs } = lasting;
+  const sqlite = await openSqlite<MailboxTables>({ file: join(folder, 'mailbox.sqlite'), migrations: MIGRATIONS });
+  const config = configSchema.parse({
+    mailbox: { pop3: { listen: ['127.0.0.1:0'] }, pop3s: { listen: ['127.0.0.1:0'] }, ...lasting.config },
+  });
+  let pair = await testPair('first');
+  const listeners = new Set<() => void>();
+  const tls = {
+    current: () => pair,
+    onChange: (listener: () => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  const metrics = createMetrics({ withProcess: false });
+  const deps = { config, clock, random: Math.random, logger: silentLogger, metrics, blobs, directory, tls };
+  const service = createMailbox({ ...deps, database: sqlite.db });
+  await service.start();
+  const end = async () => {
+    await service.stop();
+    await sqlite.close();
+  };
+  return {
+    ...{ service, clock, blobs, directory, sqlite, metrics },
+    changeTls: (next) => {
+      pair = next;
+      for (const listener of listeners) listener();
+    },
+    deliver: async (request) => {
+      const whole = { id: 0, reversePath: 'sender@example.org', content: HELLO, recipients: [], acceptedAtMs: START_MS, ...request };
+      return (await service.mailbox.deliver(whole)).results;
+    },
+    restart: async () => {
+      await end();
+      return open(lasting);
+    },
+    close: async () => {
+      await end();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+export const to = (...accounts: readonly string[]) => accounts.map((account) => ({ account, address: account, quotaOctets: 0 }));
