@@ -1,0 +1,50 @@
+import type { CreateTableBuilder, Generated, Kysely } from 'kysely';
+
+/** Tables of the directory. Names and addresses are canonical (`canonicalDomain`, `canonicalAddress`) but for alias targets. */
+export interface Tables {
+  domain: { name: string; catch_all: string; separator: string };
+  /** `id` grows with each account: the oldest account is the one with the lowest. */
+  account: { id: Generated<number>; address: string; domain: string; password_hash: string; quota_octets: number; disabled: number };
+  /** What else an account may send as: an address, or `@domain` for all of a domain. */
+  account_grant: { account: string; pattern: string };
+  alias: { address: string; domain: string };
+  alias_target: { alias: string; position: number; address: string };
+  transport: { domain: string; kind: string; host: string; port: number; tls: string; login: string; password: string };
+}
+
+const first = {
+  up: async (db: Kysely<unknown>): Promise<void> => {
+    const text = (table: string, ...columns: string[]) =>
+      columns.reduce<CreateTableBuilder<string, string>>(
+        (builder, column) => builder.addColumn(column, 'text', (type) => type.notNull()),
+        db.schema.createTable(table),
+      );
+    await text('domain', 'name', 'catch_all', 'separator').addPrimaryKeyConstraint('domain_key', ['name']).execute();
+    await text('account', 'address', 'domain', 'password_hash')
+      .addColumn('id', 'integer', (type) => type.primaryKey().autoIncrement())
+      .addColumn('quota_octets', 'integer', (type) => type.notNull())
+      .addColumn('disabled', 'integer', (type) => type.notNull())
+      .addUniqueConstraint('account_address', ['address'])
+      .addForeignKeyConstraint('account_domain', ['domain'], 'domain', ['name'])
+      .execute();
+    await text('account_grant', 'account', 'pattern')
+      .addPrimaryKeyConstraint('account_grant_key', ['account', 'pattern'])
+      .addForeignKeyConstraint('account_grant_account', ['account'], 'account', ['address'], (key) => key.onDelete('cascade'))
+      .execute();
+    await text('alias', 'address', 'domain')
+      .addPrimaryKeyConstraint('alias_key', ['address'])
+      .addForeignKeyConstraint('alias_domain', ['domain'], 'domain', ['name'], (key) => key.onDelete('cascade'))
+      .execute();
+    await text('alias_target', 'alias', 'address')
+      .addColumn('position', 'integer', (type) => type.notNull())
+      .addPrimaryKeyConstraint('alias_target_key', ['alias', 'position'])
+      .addForeignKeyConstraint('alias_target_alias', ['alias'], 'alias', ['address'], (key) => key.onDelete('cascade'))
+      .execute();
+    await text('transport', 'domain', 'kind', 'host', 'tls', 'login', 'password')
+      .addColumn('port', 'integer', (type) => type.notNull())
+      .addPrimaryKeyConstraint('transport_key', ['domain'])
+      .execute();
+  },
+};
+
+export const migrations = { '001-first': first };
