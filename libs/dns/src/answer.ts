@@ -1,4 +1,5 @@
 import type { DecodedPacket, SoaData, Answer as WireAnswer } from 'dns-packet';
+import { plainName } from './name.ts';
 
 /** What a record of each type is read as. Names are lower case, without the final dot; the root is "". */
 export interface RecordData {
@@ -28,8 +29,6 @@ export const MAX_ALIASES = 8;
 
 /** Used where a negative answer brings no SOA record to say how long it holds (RFC 2308 §5). */
 const NEGATIVE_TTL_S = 60;
-
-export const plainName = (name: string): string => (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();
 
 const READERS: { readonly [T in RecordType]: (answer: WireAnswer) => RecordData[T] | undefined } = {
   A: (answer) => (answer.type === 'A' ? answer.data : undefined),

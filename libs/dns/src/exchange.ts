@@ -17,6 +17,8 @@ export interface Question {
   readonly name: string;
   readonly type: RecordType;
   readonly edns: boolean;
+  /** With upper and lower case at random. */
+  readonly mixed: boolean;
 }
 
 /** Time as an argument: what this room needs of it. */
@@ -37,50 +39,49 @@ const UDP_PAYLOAD_OCTETS = 1232;
 /** Upper and lower case at random: a forged reply has to guess them too. Resolvers echo the question as it was. */
 const mixCase = (name: string): string => name.replace(/[a-z]/g, (letter) => (randomInt(2) === 1 ? letter.toUpperCase() : letter));
 
-function formatQuery(question: Question, name: string): { readonly id: number; readonly octets: Buffer } {
+interface Query {
+  readonly id: number;
+  readonly name: string;
+  readonly type: RecordType;
+  /** The case of the name must come back as it went out. */
+  readonly isExact: boolean;
+  readonly octets: Buffer;
+}
+
+function formatQuery({ name: plain, type, edns, mixed }: Question): Query {
   const id = randomInt(0x10000);
+  const name = mixed ? mixCase(plain) : plain;
   const packet: Packet = {
     type: 'query',
     id,
     // AD asks for the bit in the reply without asking for the signatures (RFC 6840 §5.7).
     flags: RECURSION_DESIRED | AUTHENTIC_DATA,
-    questions: [{ type: question.type, name, class: 'IN' }],
+    questions: [{ type, name, class: 'IN' }],
   };
-  if (question.edns)
-    packet.additionals = [
-      {
-        type: 'OPT',
-        name: '.',
-        udpPayloadSize: UDP_PAYLOAD_OCTETS,
-        extendedRcode: 0,
-        ednsVersion: 0,
-        flags: 0,
-        flag_do: false,
-        options: [],
-      },
-    ];
-  return { id, octets: encode(packet) };
+  const opt = { udpPayloadSize: UDP_PAYLOAD_OCTETS, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] };
+  if (edns) packet.additionals = [{ type: 'OPT', name: '.', ...opt }];
+  return { id, name, type, isExact: mixed, octets: encode(packet) };
 }
 
 /** The reply if it answers this very query, else undefined: a forged or late datagram is passed over. */
-function parseReply(octets: Buffer, id: number, asked: { name: string; type: RecordType }): DecodedPacket | undefined {
+function parseReply(octets: Buffer, query: Query): DecodedPacket | undefined {
   let packet: DecodedPacket;
   try {
     packet = decode(octets);
   } catch {
     return undefined;
   }
-  const question = packet.questions?.[0];
-  const answersIt = packet.type === 'response' && packet.id === id && question?.type === asked.type && question.name === asked.name;
-  return answersIt ? packet : undefined;
+  const asked = packet.questions?.[0];
+  const name = query.isExact ? asked?.name : asked?.name.toLowerCase();
+  return packet.type === 'response' && packet.id === query.id && asked?.type === query.type && name === query.name ? packet : undefined;
 }
 
 const reasonOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.message;
 
-function askByUdp(question: Question, name: string, options: ExchangeOptions): Promise<Exchange> {
+function askByUdp(question: Question, options: ExchangeOptions): Promise<Exchange> {
   const { server, clock, timeoutMs } = options;
   return new Promise((resolve) => {
-    const query = formatQuery(question, name);
+    const query = formatQuery(question);
     // A socket of its own per query: the kernel picks its port at random (RFC 5452 §9.2).
     const socket = createSocket(isIPv6(server.address) ? 'udp6' : 'udp4');
     const finish = (result: Exchange) => {
@@ -93,17 +94,19 @@ function askByUdp(question: Question, name: string, options: ExchangeOptions): P
     const callOff = clock.after(timeoutMs, () => finish({ reason: 'no answer in time' }));
     socket.on('error', (error) => finish({ reason: reasonOf(error) }));
     socket.on('message', (octets) => {
-      const packet = parseReply(octets, query.id, { name, type: question.type });
+      const packet = parseReply(octets, query);
       if (packet) finish({ packet });
     });
-    socket.connect(server.port, server.address, () => socket.send(query.octets));
+    // Without a callback a failure is an event.
+    socket.on('connect', () => socket.send(query.octets));
+    socket.connect(server.port, server.address);
   });
 }
 
-function askByTcp(question: Question, name: string, options: ExchangeOptions): Promise<Exchange> {
+function askByTcp(question: Question, options: ExchangeOptions): Promise<Exchange> {
   const { server, clock, timeoutMs } = options;
   return new Promise((resolve) => {
-    const query = formatQuery(question, name);
+    const query = formatQuery(question);
     const socket = connect(server.port, server.address);
     let received = Buffer.alloc(0);
     const finish = (result: Exchange) => {
@@ -124,15 +127,14 @@ function askByTcp(question: Question, name: string, options: ExchangeOptions): P
     socket.on('data', (octets: Buffer) => {
       received = Buffer.concat([received, octets]);
       if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
-      const packet = parseReply(received.subarray(2, 2 + received.readUInt16BE(0)), query.id, { name, type: question.type });
+      const packet = parseReply(received.subarray(2, 2 + received.readUInt16BE(0)), query);
       finish(packet ? { packet } : { reason: 'unintelligible answer' });
     });
   });
 }
 
 /** Asks one server by UDP, and by TCP where the reply did not fit (RFC 7766 §5). Takes at most twice `timeoutMs`. */
-export async function exchange(question: Question, options: ExchangeOptions & { readonly mixCase: boolean }): Promise<Exchange> {
-  const name = options.mixCase ? mixCase(question.name) : question.name;
-  const answer = await askByUdp(question, name, options);
-  return 'packet' in answer && answer.packet.flag_tc ? askByTcp(question, name, options) : answer;
+export async function exchange(question: Question, options: ExchangeOptions): Promise<Exchange> {
+  const answer = await askByUdp(question, options);
+  return 'packet' in answer && answer.packet.flag_tc ? askByTcp(question, options) : answer;
 }

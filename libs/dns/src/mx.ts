@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { isReservedAddress, parseAddressLiteral } from './address.ts';
 import type { Answer } from './answer.ts';
+import { asciiName } from './name.ts';
 import type { Resolver } from './resolver.ts';
 
 /** A host that takes a domain's mail. */
@@ -43,12 +44,17 @@ export interface MxOptions {
 
 const MAX_HOSTS = 10;
 const MAX_ADDRESSES = 20;
+/** Names that make up the key of a site: a hostile zone may list thousands. */
+const MAX_SITE_NAMES = 20;
+/** Longest life of a plan from which a host is missing because its lookup failed. */
+const INCOMPLETE_TTL_MS = 60_000;
 /** For what no record's life bounds: an address literal. */
 const LITERAL_TTL_MS = 3_600_000;
 
 type Bounce = Extract<MxPlan, { is: 'bounced' }>;
 type Names = {
   readonly names: readonly { readonly name: string; readonly preference: number }[];
+  readonly site: string;
   readonly ttlMs: number;
   readonly authenticated: boolean;
 };
@@ -85,7 +91,16 @@ function hostNames(domain: string, answer: Answer<'MX'>, options: MxOptions): Na
   const own = Math.min(...named.filter(({ name }) => options.ownNames.includes(name)).map(({ preference }) => preference));
   const names = named.filter(({ preference }) => preference < own);
   if (named.length > 0 && names.length === 0) return bounce(554, '5.4.6', `mail for ${domain} loops back to us`, ttlMs);
-  return { names: inOrder(names, options.random).slice(0, options.maxHosts ?? MAX_HOSTS), ttlMs, authenticated };
+  // A name that is listed twice counts where it stands best.
+  const best = new Map(names.toSorted((a, b) => b.preference - a.preference).map((host) => [host.name, host]));
+  const listedBest = [...best.values()];
+  const site = listedBest
+    .toSorted((a, b) => a.preference - b.preference || (a.name < b.name ? -1 : 1))
+    .slice(0, MAX_SITE_NAMES)
+    .map(({ name }) => name)
+    .sort()
+    .join(' ');
+  return { names: inOrder(listedBest, options.random).slice(0, options.maxHosts ?? MAX_HOSTS), site, ttlMs, authenticated };
 }
 
 /** Takes turns between both lists, the first one first. */
@@ -134,7 +149,9 @@ function literalPlan(domain: string, options: MxOptions): MxPlan {
  */
 export async function planMx(resolver: Resolver, domain: string, options: MxOptions): Promise<MxPlan> {
   if (domain.startsWith('[')) return literalPlan(domain, options);
-  const found = hostNames(domain.toLowerCase(), await resolver.query(domain, 'MX'), options);
+  const name = asciiName(domain);
+  if (name === undefined) return bounce(550, '5.1.2', 'the domain is no name that could exist', LITERAL_TTL_MS);
+  const found = hostNames(name, await resolver.query(name, 'MX'), options);
   if ('is' in found) return found;
   const resolved = await Promise.all(
     found.names.map(async (host) => ({ ...host, result: await resolveAddresses(resolver, host.name, options) })),
@@ -142,19 +159,18 @@ export async function planMx(resolver: Resolver, domain: string, options: MxOpti
   const hosts: MxHost[] = [];
   let { ttlMs, authenticated } = found;
   let room = options.maxAddresses ?? MAX_ADDRESSES;
-  for (const { name, preference, result } of resolved) {
-    if (result.is !== 'failed') ttlMs = Math.min(ttlMs, result.ttlMs);
+  for (const { name: hostName, preference, result } of resolved) {
+    ttlMs = Math.min(ttlMs, result.is === 'failed' ? INCOMPLETE_TTL_MS : result.ttlMs);
     if (result.is !== 'found' || room === 0) continue;
     const addresses = result.addresses.slice(0, room);
     room -= addresses.length;
     authenticated &&= result.authenticated;
-    hosts.push({ name, preference, addresses });
+    hosts.push({ name: hostName, preference, addresses });
   }
   if (hosts.length > 0) {
-    const site = [...new Set(found.names.map(({ name }) => name))].sort().join(' ');
-    return { is: 'hosts', hosts, site, ttlMs, authenticated };
+    return { is: 'hosts', hosts, site: found.site, ttlMs, authenticated };
   }
   const failed = resolved.find(({ result }) => result.is === 'failed');
   if (failed?.result.is === 'failed') return resolverTrouble(failed.name, failed.result.reason);
-  return bounce(550, '5.4.4', `no host that takes mail for ${domain} has a usable address`, ttlMs);
+  return bounce(550, '5.4.4', `no host that takes mail for ${name} has a usable address`, ttlMs);
 }

@@ -1,10 +1,10 @@
-import { getServers } from 'node:dns';
 import { isIPv6 } from 'node:net';
-import { domainToASCII } from 'node:url';
 import { LRUCache } from 'lru-cache';
-import { type Answer, MAX_ALIASES, plainName, type Reading, type RecordType, rcodeOf, readReply } from './answer.ts';
-import { exchange, type Server, type Timing } from './exchange.ts';
+import type { Answer, RecordType } from './answer.ts';
+import type { Timing } from './exchange.ts';
 import { addressesInTable, type Hosts } from './hosts.ts';
+import { asciiName } from './name.ts';
+import { createServers } from './servers.ts';
 
 export interface ResolverOptions {
   /** "host:port" of each resolver, IPv6 in brackets; empty: those of the system. */
@@ -50,20 +50,6 @@ const DEFAULTS = {
 /** Waiting questions per question on the wire; beyond it a question fails at once. */
 const WAITING_PER_SLOT = 40;
 
-/** In A-label form, lower case; undefined where it can be no name (RFC 1035 §2.3.4). */
-function questionName(name: string): string | undefined {
-  const plain = plainName(name);
-  const ascii = /^[\x21-\x7e]*$/.test(plain) ? plain : domainToASCII(plain);
-  const fits = ascii.length > 0 && ascii.length <= 253 && ascii.split('.').every((label) => label.length > 0 && label.length <= 63);
-  return fits ? ascii : undefined;
-}
-
-function parseServer(text: string): Server {
-  const match = /^\[?([0-9a-fA-F:.]+?)\]?(?::(\d+))?$/.exec(text);
-  if (isIPv6(text) || !match?.[1]) return { address: text, port: 53 };
-  return { address: match[1], port: Number(match[2] ?? 53) };
-}
-
 function createSlots(max: number) {
   let free = max;
   const waiting: (() => void)[] = [];
@@ -91,64 +77,19 @@ interface Kept {
   readonly untilMs: number;
 }
 
-/**
- * A stub resolver with a cache. Servers are asked in order, the one that last answered first; SERVFAIL, REFUSED, a time-out
- * or an unintelligible reply moves on to the next, and when all have been through `rounds` times the question has failed.
- */
+function fromTable(addresses: readonly string[], type: RecordType, ttlMs: number): Answer {
+  const records = type === 'MX' ? [] : addresses.filter((address) => isIPv6(address) === (type === 'AAAA'));
+  return records.length > 0 ? { is: 'found', records, ttlMs, authenticated: false } : { is: 'nodata', ttlMs, authenticated: false };
+}
+
+/** A stub resolver with a bounded cache over the configured servers (RFC 1034 §5.3.1). */
 export function createResolver(given: ResolverOptions): Resolver {
   const options = { ...DEFAULTS, ...given };
   const { clock } = options;
-  const servers = (options.servers.length > 0 ? options.servers : getServers()).map(parseServer);
+  const ask = createServers(options);
   const cache = new LRUCache<string, Kept>({ max: options.cacheEntries });
   const inFlight = new Map<string, Promise<Answer>>();
   const slots = createSlots(options.maxInFlight);
-  const withoutEdns = new Set<Server>();
-  let preferred = 0;
-
-  async function askServer<T extends RecordType>(server: Server, name: string, type: T): Promise<Reading<T>> {
-    const edns = !withoutEdns.has(server);
-    const { timeoutMs, mixCase } = options;
-    const result = await exchange({ name, type, edns }, { server, clock, timeoutMs, mixCase });
-    if ('reason' in result) return { is: 'failed', reason: result.reason };
-    const rcode = rcodeOf(result.packet);
-    if (edns && (rcode === 'FORMERR' || rcode === 'NOTIMP')) {
-      withoutEdns.add(server);
-      return askServer(server, name, type);
-    }
-    if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') return { is: 'failed', reason: rcode };
-    return readReply(result.packet, name, type);
-  }
-
-  async function askServers<T extends RecordType>(name: string, type: T): Promise<Reading<T>> {
-    let reason = 'no resolver is configured';
-    for (let attempt = 0; attempt < servers.length * options.rounds; attempt++) {
-      const index = (preferred + attempt) % servers.length;
-      const server = servers[index];
-      if (!server) break;
-      const reading = await askServer(server, name, type);
-      if (reading.is !== 'failed') {
-        preferred = index;
-        return reading;
-      }
-      reason = `${server.address}: ${reading.reason}`;
-    }
-    return { is: 'failed', reason };
-  }
-
-  async function ask<T extends RecordType>(name: string, type: T): Promise<Answer<T>> {
-    let at = name;
-    let ttlMs = Number.POSITIVE_INFINITY;
-    let authenticated = true;
-    for (let aliases = 0; aliases <= MAX_ALIASES; aliases++) {
-      const reading = await askServers(at, type);
-      if (reading.is === 'failed') return reading;
-      ttlMs = Math.min(ttlMs, reading.ttlMs);
-      authenticated &&= reading.authenticated;
-      if (reading.is !== 'alias') return { ...reading, ttlMs, authenticated };
-      at = reading.name;
-    }
-    return { is: 'failed', reason: `more than ${MAX_ALIASES} aliases` };
-  }
 
   function lifeMs(answer: Answer): number {
     if (answer.is === 'failed') return options.failureTtlMs;
@@ -157,28 +98,22 @@ export function createResolver(given: ResolverOptions): Resolver {
   }
 
   async function askAndKeep(key: string, name: string, type: RecordType): Promise<Answer> {
-    if (!(await slots.take())) return { is: 'failed', reason: 'too many questions at once' };
     try {
-      const answer = await ask(name, type);
-      cache.set(key, { answer, untilMs: clock.nowMs() + lifeMs(answer) });
-      return answer;
+      if (!(await slots.take())) return { is: 'failed', reason: 'too many questions at once' };
+      const answer = await ask(name, type).finally(slots.give);
+      const ttlMs = lifeMs(answer);
+      cache.set(key, { answer, untilMs: clock.nowMs() + ttlMs });
+      return answer.is === 'failed' ? answer : { ...answer, ttlMs };
     } finally {
-      slots.give();
       inFlight.delete(key);
     }
   }
 
-  function fromTable(addresses: readonly string[], type: RecordType): Answer {
-    const records = type === 'MX' ? [] : addresses.filter((address) => isIPv6(address) === (type === 'AAAA'));
-    const common = { ttlMs: options.maxTtlMs, authenticated: false };
-    return records.length > 0 ? { is: 'found', records, ...common } : { is: 'nodata', ...common };
-  }
-
   function answerTo(name: string, type: RecordType): Answer | Promise<Answer> {
-    const asked = questionName(name);
+    const asked = asciiName(name);
     if (asked === undefined) return { is: 'nxdomain', ttlMs: options.maxNegativeTtlMs, authenticated: false };
     const inTable = addressesInTable(options.hosts, asked);
-    if (inTable) return fromTable(inTable, type);
+    if (inTable) return fromTable(inTable, type, options.maxTtlMs);
     const key = `${type} ${asked}`;
     const kept = cache.get(key);
     const leftMs = kept ? kept.untilMs - clock.nowMs() : 0;

@@ -12,7 +12,7 @@ import { type Contents, createContents, prepare } from './prepare.ts';
 import { MAX_TEXT_OCTETS } from './smtp/reply.ts';
 import { type OpenFailure, type SessionTimeouts, SmtpSession } from './smtp/session.ts';
 import { type TransactionResult, transact } from './smtp/transaction.ts';
-import { createTally, type Tally } from './tally.ts';
+import { Tally } from './tally.ts';
 
 export interface AttemptDeps {
   readonly config: Config;
@@ -130,7 +130,7 @@ async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
     const batch = tally.pending.slice(0, deps.config.delivery.maxRecipientsPerTransaction);
     const { extensions } = session;
     const { mail, lines, refused, data } = prepare(job, batch, { extensions, contents: attempt.contents });
-    for (const [index, reply] of refused) tally.refuse(index, reply);
+    tally.refuse(refused);
     if (lines.size === 0) {
       deps.connections.keep(key, session);
       continue;
@@ -153,7 +153,7 @@ async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
  * the message does not: others of the site would say the same, and grey listing would be asked of each.
  */
 export async function runAttempt(job: Job<SmtpPlan>, deps: AttemptDeps): Promise<AttemptResult> {
-  const tally = createTally(job);
+  const tally = new Tally(job);
   const attempt: Attempt = {
     job,
     tally,

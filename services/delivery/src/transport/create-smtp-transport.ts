@@ -5,7 +5,7 @@ import { NextHopKind } from '@angarium/records';
 import type { Directory } from '@angarium/rpc';
 import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
-import { createConnections } from './connections.ts';
+import { Connections } from './connections.ts';
 import { createPlanner, type SmtpPlan } from './plan.ts';
 import type { Transport } from './port.ts';
 import type { OpenFailure, SessionTimeouts, SmtpSession } from './smtp/session.ts';
@@ -82,7 +82,7 @@ export function createSmtpTransport(deps: SmtpTransportDeps): Transport<SmtpPlan
   const { delivery } = config;
   const timeouts = timeoutsOf(config);
   const shortestMs = Math.min(...Object.values(timeouts), delivery.connectionIdleMs || LONGEST_SWEEP_MS);
-  const connections = createConnections({
+  const connections = new Connections({
     clock,
     idleMs: delivery.connectionIdleMs,
     sweepMs: Math.max(10, Math.min(LONGEST_SWEEP_MS, shortestMs / 4)),
