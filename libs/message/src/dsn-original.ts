@@ -30,10 +30,15 @@ function headersPart(header: Uint8Array, isGlobal: boolean): Part {
   return { fields: `Content-Type: ${type}\r\nContent-Transfer-Encoding: quoted-printable\r\n`, body: run(quotedPrintable(header)) };
 }
 
-/** The message as it is or, for the sake of its long lines, recoded; undefined: only its header can be returned. */
+/**
+ * The message as it is or, for the sake of its long lines, recoded. Undefined: only its header can be returned, since a
+ * message that cannot be made 7-bit would hold up the report at a host without 8BITMIME (RFC 6522 §3).
+ */
 function messagePart(octets: Uint8Array, isGlobal: boolean): Part | undefined {
-  const body = hasLongLine(octets) ? toSevenBit(octets) : octets;
-  if (!body) return undefined;
+  const sevenBit = isGlobal ? octets : toSevenBit(octets);
+  if (!sevenBit) return undefined;
+  const body = hasLongLine(octets) ? sevenBit : octets;
+  if (hasLongLine(body)) return undefined;
   const type = isGlobal ? 'message/global' : 'message/rfc822';
   return { fields: `Content-Type: ${type}\r\nContent-Transfer-Encoding: ${hasEightBit(body) ? '8bit' : '7bit'}\r\n`, body };
 }

@@ -1,14 +1,7 @@
+import type { SmtpReply } from '@angarium/smtp';
+
 /** What became of a recipient (RFC 3464 §2.3.3). */
 export type DsnAction = 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded';
-
-export interface DsnReply {
-  /** 0: there was none (no connection, no answer). */
-  readonly code: number;
-  /** "5.1.1"; absent or '' where none was given. */
-  readonly enhanced?: string;
-  /** Lines joined by LF, without code and enhanced status; strangers wrote it. */
-  readonly text: string;
-}
 
 export interface DsnRecipient {
   /** Envelope recipient as we had it. */
@@ -18,7 +11,8 @@ export interface DsnRecipient {
   readonly action: DsnAction;
   /** Enhanced status (RFC 3463 §2); if it is none, 5.0.0, 4.0.0 or 2.0.0 by the action. */
   readonly status: string;
-  readonly reply?: DsnReply;
+  /** Code 0: there was none (no connection, no answer). Its text, without code and status, may be a stranger's. */
+  readonly reply?: SmtpReply;
   /** Host that said it; absent or '': we did. */
   readonly remoteMta?: string;
   readonly lastAttemptMs?: number;
@@ -79,7 +73,7 @@ export function statusOf(recipient: DsnRecipient): string {
 }
 
 /** The reply as the host wrote it, one line each: `550-5.1.1 no such`, `550 5.1.1 user`. */
-export function replyLines(reply: DsnReply): string[] {
+export function replyLines(reply: SmtpReply): string[] {
   const lines = reply.text.split(/\r\n|[\r\n]/);
   if (reply.code === 0) return lines;
   const enhanced = reply.enhanced ? `${reply.enhanced} ` : '';

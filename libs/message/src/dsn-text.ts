@@ -1,7 +1,7 @@
 import { type DsnAction, type DsnRecipient, type DsnRequest, replyLines, statusOf } from './dsn-request.ts';
 import { decodeEncodedWords } from './encoded-word.ts';
 import type { HeaderScan } from './header.ts';
-import { withoutControls, wrap } from './octets.ts';
+import { atMostOctets, withoutControls, wrap } from './octets.ts';
 import { formatDateTime } from './trace.ts';
 
 interface Wording {
@@ -100,17 +100,20 @@ function fate(recipient: DsnRecipient): string {
 
 const indent = (text: string, width: number): string[] => wrap(text, 74 - width).map((line) => `${' '.repeat(width)}${line}`);
 
+/** Of someone else's text in one line of the report. */
+const shown = (text: string): string => atMostOctets(withoutControls(text), 400);
+
 function addressLine(recipient: DsnRecipient): string {
   const sentTo = recipient.orcpt?.slice(recipient.orcpt.indexOf(';') + 1) ?? '';
   const isOther = sentTo !== '' && sentTo.toLowerCase() !== recipient.finalRecipient.toLowerCase();
-  return `    ${withoutControls(recipient.finalRecipient)}${isOther ? ` (you wrote to ${withoutControls(sentTo)})` : ''}`;
+  return `    ${shown(recipient.finalRecipient)}${isOther ? ` (you wrote to ${shown(sentTo)})` : ''}`;
 }
 
 function explain(recipient: DsnRecipient): string[] {
   const { reply, remoteMta, willRetryUntilMs } = recipient;
   const lines: string[] = [];
   if (reply && reply.text !== '') {
-    lines.push(remoteMta ? `  The mail server ${withoutControls(remoteMta).slice(0, 255)} said:` : '  The reason:');
+    lines.push(remoteMta ? `  The mail server ${shown(remoteMta)} said:` : '  The reason:');
     for (const line of replyLines(reply)) lines.push(...indent(withoutControls(line), 4));
   }
   const todo = advice(recipient);
@@ -128,10 +131,10 @@ function section(action: DsnAction, wording: Wording, recipients: readonly DsnRe
   const lines = [wording.heading];
   let named = 0;
   for (const [, group] of groups) {
-    const shown = group.slice(0, Math.max(0, MAX_NAMED - named));
-    named += shown.length;
-    const [first] = shown;
-    if (first) lines.push('', ...shown.map(addressLine), ...explain(first));
+    const told = group.slice(0, Math.max(0, MAX_NAMED - named));
+    named += told.length;
+    const [first] = told;
+    if (first) lines.push('', ...told.map(addressLine), ...explain(first));
   }
   const total = recipients.filter((recipient) => recipient.action === action).length;
   if (total > named) lines.push('', `    and ${total - named} more, listed in the report below`);
@@ -153,19 +156,16 @@ export function explanation(o: DsnRequest, scan: HeaderScan): string {
   const subject = originalSubject(scan);
   const postmaster = o.postmaster ?? `postmaster@${o.reportingMta}`;
   const lines = [
-    `This is the mail system at ${withoutControls(o.reportingMta)}.`,
+    `This is the mail system at ${shown(o.reportingMta)}.`,
     '',
     ...WORDINGS.flatMap(([action, wording]) => section(action, wording, o.recipients)),
     'Your message:',
     '',
     ...(subject === '' ? [] : indent(`Subject: ${subject}`, 4)),
     `    Accepted: ${formatDateTime(o.arrivalMs)}`,
-    `    Queue id: ${withoutControls(o.queueId)}`,
+    `    Queue id: ${shown(o.queueId)}`,
     '',
-    ...wrap(
-      `This report was written by a program. If it does not help you, write to ${withoutControls(postmaster)} and give the queue id.`,
-      74,
-    ),
+    ...wrap(`This report was written by a program. If it does not help you, write to ${shown(postmaster)} and give the queue id.`, 74),
     '',
   ];
   return lines.join('\r\n');

@@ -1,5 +1,5 @@
 export { buildDsn } from './dsn.ts';
-export type { Dsn, DsnAction, DsnRecipient, DsnReply, DsnRequest } from './dsn-request.ts';
+export type { Dsn, DsnAction, DsnRecipient, DsnRequest } from './dsn-request.ts';
 export { fromAddresses } from './from.ts';
 export { HEADER_LIMITS, type HeaderField, type HeaderLimits, type HeaderScan, headerEnd, scanHeader } from './header.ts';
 export { hasEightBit } from './octets.ts';

@@ -23,16 +23,12 @@ export function withoutControls(text: string): string {
   return text.replace(/\p{Cc}/gu, '?');
 }
 
-const NON_ASCII = /[^\x20-\x7e]/gu;
-
-/** Printable ASCII; every other character becomes `?`. */
-export function asciiText(text: string): string {
-  return text.replace(NON_ASCII, '?');
-}
-
-/** Whether text has no character above 127. */
-export function isAsciiText(text: string): boolean {
-  return !/[^\0-\x7f]/.test(text);
+/** The start of a text, of at most `max` octets in UTF-8. */
+export function atMostOctets(text: string, max: number): string {
+  if (text.length * 3 <= max) return text;
+  const octets = Buffer.from(text);
+  // Cut characters decode to replacement characters at the end.
+  return octets.length <= max ? text : octets.toString('utf8', 0, max).replace(/\ufffd+$/, '');
 }
 
 /**

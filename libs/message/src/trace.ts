@@ -72,7 +72,7 @@ export function formatReturnPath(reversePath: string): string {
   return `Return-Path: ${path(reversePath)}\r\n`;
 }
 
-/** The Delivered-To field of final delivery (RFC 9228 §2), with CRLF. */
+/** The Delivered-To field of final delivery (RFC 9228), with CRLF. */
 export function formatDeliveredTo(address: string): string {
   return `Delivered-To: ${withoutControls(address)}\r\n`;
 }
