@@ -7,5 +7,14 @@ export const routingSchema = z.strictObject({
   maxAliasDepth: atLeastOne.default(20).describe('Aliases that may lead to each other before it is a loop.'),
   inlineFanoutMaxOctets: octets.default(64 * 1024).describe('Lanes times body above this: the body goes to the blob store once.'),
   floorLagMs: durationMs.default(300_000).describe('How far the duplicate floor stays behind the committed position.'),
+  bulkAfterBatches: atLeastOne.default(9).describe('Batches of new mail after which one of bulk mail (bounces) is routed all the same.'),
+  retryMs: durationMs.default(100).describe('First pause when the log, the blob store or the directory does not answer; it doubles.'),
+  maxRetryMs: durationMs.default(5000).describe('Longest such pause.'),
+  postmaster: z
+    .string()
+    .default('')
+    .describe('Account that gets mail for postmaster where no account or alias has that name; empty: the oldest account.'),
   authCacheMs: durationMs.default(60_000).describe('How long a verified password stays verified; a change of the account ends it.'),
+  hashConcurrency: atLeastOne.default(2).describe('Passwords checked at once; each takes 19 MiB.'),
+  maxWaitingLogins: atLeastOne.default(200).describe('Logins that may wait for their check; more are answered 454.'),
 });

@@ -1,0 +1,2 @@
+export { createRouting, type Routing } from './create-routing.ts';
+export type { RoutingDeps } from './routing-deps.ts';
