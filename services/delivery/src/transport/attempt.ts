@@ -3,12 +3,13 @@ import type { SecureContext } from 'node:tls';
 import type { MxHost } from '@angarium/dns';
 import type { Clock, Config } from '@angarium/runtime';
 import { printable } from '@angarium/smtp';
-import { type Connected, type ConnectFailure, connectAny } from './connect.ts';
+import { type Connected, connectAny, isOwnFault } from './connect.ts';
 import type { Connections } from './connections.ts';
+import { type Contents, createContents } from './contents.ts';
 import { failureReply, ownReply } from './outcome.ts';
 import { orderHosts, type SmtpPlan } from './plan.ts';
 import type { AttemptResult, Job } from './port.ts';
-import { type Contents, createContents, prepare } from './prepare.ts';
+import { prepare } from './prepare.ts';
 import { MAX_TEXT_OCTETS } from './smtp/reply.ts';
 import { type OpenFailure, type SessionTimeouts, SmtpSession } from './smtp/session.ts';
 import { type TransactionResult, transact } from './smtp/transaction.ts';
@@ -32,10 +33,6 @@ interface Attempt {
   readonly deps: AttemptDeps;
   sessionsLeft: number;
 }
-
-/** What only our own machine can be short of. An address family that we lack is not among it: that may never change. */
-const isOwnFault = ({ code, address }: ConnectFailure): boolean =>
-  ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'].includes(code) || (code === 'EADDRNOTAVAIL' && !address.includes(':'));
 
 const keyOf = (plan: SmtpPlan, host: MxHost): string => `${plan.site}|${host.name}`;
 
@@ -129,7 +126,7 @@ async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
     const isReused = session.transactions > 0;
     const batch = tally.pending.slice(0, deps.config.delivery.maxRecipientsPerTransaction);
     const { extensions } = session;
-    const { mail, lines, refused, data } = prepare(job, batch, { extensions, contents: attempt.contents });
+    const { mail, lines, refused, data } = await prepare(job, batch, { extensions, contents: attempt.contents });
     tally.refuse(refused);
     if (lines.size === 0) {
       deps.connections.keep(key, session);

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { connect, isIPv6, type Socket } from 'node:net';
 import type { Clock } from '@angarium/runtime';
 
 export interface ConnectOptions {
@@ -21,6 +21,10 @@ export interface Connected {
   readonly connection: { readonly socket: Socket; readonly address: string } | undefined;
   readonly failures: readonly ConnectFailure[];
 }
+
+/** What only our own machine can be short of. An address family that we lack is not among it: that may never change. */
+export const isOwnFault = ({ code, address }: ConnectFailure): boolean =>
+  ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'].includes(code) || (code === 'EADDRNOTAVAIL' && !isIPv6(address));
 
 function tryAddress(address: string, o: ConnectOptions): { readonly done: Promise<Socket | ConnectFailure>; readonly abandon: () => void } {
   const socket = connect({ host: address, port: o.port, noDelay: true });

@@ -50,15 +50,22 @@ export class Connections {
 
   /** A kept session, the last one used first; undefined: none. */
   take(key: string): SmtpSession | undefined {
-    const session = [...(this.#byKey.get(key) ?? [])].at(-1);
-    if (session) this.#forget(session);
-    return session;
+    for (const session of [...(this.#byKey.get(key) ?? [])].reverse()) {
+      this.#forget(session);
+      if (session.usable && !session.unasked) return session;
+      session.drop();
+    }
+    return undefined;
   }
 
   /** Keeps the session for the next message, or ends it when it has done its share. */
   keep(key: string, session: SmtpSession): void {
     const { messagesPerConnection, idleMs, clock } = this.#options;
-    if (!session.usable || session.transactions >= messagesPerConnection || idleMs === 0) {
+    if (!session.usable || session.unasked) {
+      session.drop();
+      return;
+    }
+    if (session.transactions >= messagesPerConnection || idleMs === 0) {
       session.leave();
       return;
     }

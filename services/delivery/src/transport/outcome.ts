@@ -29,7 +29,7 @@ const FAILURE_STATUS: Readonly<Record<SessionFailure['kind'], string>> = {
 };
 
 export function failureReply(failure: SessionFailure, host: string): RemoteReply {
-  if (failure.reply && failure.reply.code !== 0) return remoteReply(failure.reply, host);
+  if (failure.reply) return remoteReply(failure.reply, host);
   return ownReply(FAILURE_STATUS[failure.kind], `${host}: ${failure.text}`.slice(0, 1000));
 }
 

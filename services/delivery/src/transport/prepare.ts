@@ -1,7 +1,6 @@
-import { toSevenBit } from '@angarium/message';
 import { canonicalDomain, encodeXtext, formatNotify, formatOrcpt, isAscii, splitAddress } from '@angarium/smtp';
+import type { Contents, Form } from './contents.ts';
 import type { Job, JobRecipient, RemoteReply } from './port.ts';
-import { formatData } from './smtp/content.ts';
 
 /** What a host can be sent of a job: command lines and content, or why not. */
 export interface Prepared {
@@ -23,36 +22,6 @@ function asciiForm(address: string): string | undefined {
   if (!mailbox || !isAscii(mailbox.localPart)) return undefined;
   const domain = canonicalDomain(mailbox.domain);
   return isAscii(domain) ? `${mailbox.localPart}@${domain}` : undefined;
-}
-
-/** Content that does not depend on the recipients; made once per attempt and form. */
-export interface Contents {
-  readonly asIs: () => Form;
-  /** Undefined: it cannot be sent in seven bits. */
-  readonly sevenBit: () => Form | undefined;
-}
-interface Form {
-  readonly octets: number;
-  readonly data: readonly Buffer[];
-}
-
-export function createContents(content: Uint8Array): Contents {
-  const form = (octets: Uint8Array): Form => ({ octets: octets.length, data: formatData(octets) });
-  let asIs: Form | undefined;
-  let sevenBit: { readonly form: Form | undefined } | undefined;
-  return {
-    asIs: () => {
-      asIs ??= form(content);
-      return asIs;
-    },
-    sevenBit: () => {
-      if (!sevenBit) {
-        const converted = toSevenBit(content);
-        sevenBit = { form: converted && form(converted) };
-      }
-      return sevenBit.form;
-    },
-  };
 }
 
 function rcptLine(recipient: JobRecipient, address: string, o: { dsn: boolean; smtputf8: boolean }): string {
@@ -84,15 +53,15 @@ const refuseAll = (indexes: readonly number[], reply: RemoteReply): Prepared => 
 });
 
 /** The content as the host takes it, or why it does not. */
-function fittingForm(
+async function fittingForm(
   job: Job,
   { extensions, contents }: { extensions: Extensions; contents: Contents },
-): (Form & { readonly isEightBit: boolean }) | RemoteReply {
+): Promise<(Form & { readonly isEightBit: boolean }) | RemoteReply> {
   if (hasUtf8Header(job) && !extensions.has('SMTPUTF8'))
     return refusal(553, '5.6.9', 'the host does not take UTF-8 in the header (SMTPUTF8)');
   const isEightBit = job.eightBit || job.headerUtf8;
   const mayStay = !isEightBit || extensions.has('8BITMIME');
-  const form = mayStay ? contents.asIs() : contents.sevenBit();
+  const form = mayStay ? contents.asIs() : await contents.sevenBit();
   if (!form) return refusal(554, '5.6.3', 'the host takes no 8-bit content, and this cannot be converted');
   // RFC 1870 §6.1: what is over the host's own limit is not worth trying.
   const maxOctets = Number(extensions.get('SIZE') || 0);
@@ -105,11 +74,11 @@ function fittingForm(
  * Fits a job to what the host offers, for the recipients of the given indexes. A message is never sent in a form that the
  * host did not offer: converted where that loses nothing, else refused (RFC 6152 §3, RFC 6531 §3.5).
  */
-export function prepare(job: Job, indexes: readonly number[], o: { extensions: Extensions; contents: Contents }): Prepared {
+export async function prepare(job: Job, indexes: readonly number[], o: { extensions: Extensions; contents: Contents }): Promise<Prepared> {
   const { extensions } = o;
   const offersUtf8 = extensions.has('SMTPUTF8');
   const from = offersUtf8 ? job.reversePath : asciiForm(job.reversePath);
-  const form = fittingForm(job, o);
+  const form = await fittingForm(job, o);
   if (from === undefined) return refuseAll(indexes, refusal(553, '5.6.7', 'the host does not take the sender address (SMTPUTF8)'));
   if ('code' in form) return refuseAll(indexes, form);
 

@@ -119,7 +119,9 @@ function sendEnvelope(run: Run): void {
 function onDataReply(run: Run, reply: HostReply): void {
   const { session, result } = run;
   const goesAhead = reply.code >= 300 && reply.code < 400;
-  if (goesAhead && ok(result.mail) && result.recipients.some(ok)) sendData(run);
+  // A host that refused the sender and still wants the message might deliver an empty one.
+  if (goesAhead && !ok(result.mail)) session.refuse('the host wants a message that it has refused', result.mail);
+  else if (goesAhead && result.recipients.some(ok)) sendData(run);
   // Nobody to send to, and the host waits for a message: an empty one ends that (RFC 2920 §3.1).
   else if (goesAhead) session.ask('.', session.timeouts.finalMs, run.settle);
   else {
