@@ -21,6 +21,8 @@ export interface LiveMessage {
   readonly src: Source | undefined;
   readonly enqueuedAtMs: number;
   content: ContentPlace;
+  /** Oldest record without which this message could not be rebuilt. */
+  oldestOffset: number;
   readonly contentOctets: number;
   readonly acceptedRecipients: number;
   readonly expandedRecipients: number;
@@ -45,6 +47,8 @@ export interface LiveRecipient {
   delayNotified: boolean;
   /** Nothing is sent before this instant: an `InDoubt` record holds it. 0: not held. */
   heldUntilMs: number;
+  /** An operator ordered its expiry: to be concluded as expired at once, without an attempt and whatever is suspended. */
+  expiryForced: boolean;
   /** DSN asked for by the winning fact (notifying) or by the last deferral (waiting); empty: none pending. */
   notifyId: string;
   /** Last outcome that counted; kept for the DSN and the queue tools. */
@@ -78,14 +82,17 @@ export interface Change {
   readonly duplicates: number;
 }
 
-/** Counts over everything folded, trimmed history included. */
+/** Counts over everything that this fold was given; records trimmed before its start are not in it. */
 export interface LaneTotals {
   enqueued: number;
   delivered: number;
   bounced: number;
   expired: number;
   discarded: number;
+  /** Second "delivered" of another attempt: the receiver has it twice. */
   duplicates: number;
+  /** Final facts that lost against an earlier one of another kind. */
+  contradicted: number;
 }
 
 export type { Content };

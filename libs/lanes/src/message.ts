@@ -1,0 +1,239 @@
+import type { Content, Envelope, NextHop, Recipient, Source } from '@angarium/records';
+import type { EnvelopeRest, Interner, SourcePartition } from './intern.ts';
+import type { ContentPlace, LiveMessage, LiveRecipient } from './live.ts';
+
+// The live index is the memory of a delivery worker, so its objects are small: what few recipients have sits in an
+// object of its own that the others do not carry, what many share is shared, and getters show the shape of `live.ts`.
+
+class HeldEnvelope implements Envelope {
+  readonly queueId: string;
+  readonly reversePath: string;
+  readonly acceptedAtMs: number;
+  readonly messageId: string;
+  readonly #rest: EnvelopeRest;
+  constructor(envelope: Envelope, intern: Interner) {
+    this.queueId = envelope.queueId;
+    this.reversePath = intern.text(envelope.reversePath);
+    this.acceptedAtMs = envelope.acceptedAtMs;
+    this.messageId = envelope.messageId;
+    this.#rest = intern.envelopeRest(envelope);
+  }
+  get envid() {
+    return this.#rest.envid;
+  }
+  get ret() {
+    return this.#rest.ret;
+  }
+  get bodyType() {
+    return this.#rest.bodyType;
+  }
+  get smtputf8() {
+    return this.#rest.smtputf8;
+  }
+  get headerUtf8() {
+    return this.#rest.headerUtf8;
+  }
+  get tenant() {
+    return this.#rest.tenant;
+  }
+  get priority() {
+    return this.#rest.priority;
+  }
+  get parentQueueId() {
+    return this.#rest.parentQueueId;
+  }
+  get traceparent() {
+    return this.#rest.traceparent;
+  }
+}
+
+/** A map that holds its only value without a hash table: most messages of a lane have one recipient. */
+class RecipientMap implements ReadonlyMap<string, HeldRecipient> {
+  #held: HeldRecipient | Map<string, HeldRecipient> | undefined;
+  get size() {
+    if (this.#held === undefined) return 0;
+    return this.#held instanceof Map ? this.#held.size : 1;
+  }
+  get(address: string) {
+    if (this.#held instanceof Map) return this.#held.get(address);
+    return this.#held?.address === address ? this.#held : undefined;
+  }
+  has(address: string) {
+    return this.get(address) !== undefined;
+  }
+  add(recipient: HeldRecipient) {
+    if (this.#held === undefined) this.#held = recipient;
+    else if (this.#held instanceof Map) this.#held.set(recipient.address, recipient);
+    else this.#held = new Map([this.#held, recipient].map((one) => [one.address, one]));
+  }
+  delete(address: string) {
+    if (this.#held instanceof Map) this.#held.delete(address);
+    else if (this.#held?.address === address) this.#held = undefined;
+  }
+  values(): MapIterator<HeldRecipient> {
+    if (this.#held instanceof Map) return this.#held.values();
+    return (this.#held === undefined ? [] : [this.#held]).values() as MapIterator<HeldRecipient>;
+  }
+  *entries(): MapIterator<[string, HeldRecipient]> {
+    for (const recipient of this.values()) yield [recipient.address, recipient];
+  }
+  *keys(): MapIterator<string> {
+    for (const recipient of this.values()) yield recipient.address;
+  }
+  [Symbol.iterator]() {
+    return this.entries();
+  }
+  forEach(visit: (value: HeldRecipient, key: string, map: ReadonlyMap<string, HeldRecipient>) => void) {
+    for (const recipient of this.values()) visit(recipient, recipient.address, this);
+  }
+}
+
+interface Rare {
+  orcpt: string;
+  verdict: LiveRecipient['verdict'];
+  heldUntilMs: number;
+  expiryForced: boolean;
+  notifyId: string;
+  delayNotified: boolean;
+}
+
+const USUAL: Readonly<Rare> = {
+  orcpt: '',
+  verdict: undefined,
+  heldUntilMs: 0,
+  expiryForced: false,
+  notifyId: '',
+  delayNotified: false,
+};
+
+export class HeldRecipient implements LiveRecipient {
+  readonly message: HeldMessage;
+  readonly address: string;
+  readonly ordinal: number;
+  readonly notify: number;
+  readonly nextHop: NextHop | undefined;
+  state: LiveRecipient['state'] = 'waiting';
+  dueAtMs = 0;
+  attempts = 0;
+  lastOutcome: LiveRecipient['lastOutcome'] = undefined;
+  /** Oldest record that this recipient's state can be rebuilt from. */
+  since: number;
+  /** Hash of the attempt that wrote the last deferral: a copy of its record changes nothing. */
+  attempt = 0;
+  #rare: Rare | undefined = undefined;
+
+  constructor(message: HeldMessage, recipient: Recipient, options: { since: number; intern: Interner }) {
+    this.message = message;
+    this.address = recipient.address;
+    this.ordinal = recipient.ordinal;
+    this.notify = recipient.notify;
+    this.nextHop = recipient.nextHop === undefined ? undefined : options.intern.nextHop(recipient.nextHop);
+    this.since = options.since;
+    if (recipient.orcpt !== '') this.#change('orcpt', recipient.orcpt);
+    if (recipient.verdict !== undefined) this.#change('verdict', recipient.verdict);
+  }
+
+  #change<K extends keyof Rare>(key: K, value: Rare[K]) {
+    if (this.#rare === undefined && value !== USUAL[key]) this.#rare = { ...USUAL };
+    if (this.#rare !== undefined) this.#rare[key] = value;
+  }
+  get orcpt() {
+    return (this.#rare ?? USUAL).orcpt;
+  }
+  get verdict() {
+    return (this.#rare ?? USUAL).verdict;
+  }
+  get heldUntilMs() {
+    return (this.#rare ?? USUAL).heldUntilMs;
+  }
+  set heldUntilMs(value: number) {
+    this.#change('heldUntilMs', value);
+  }
+  get expiryForced() {
+    return (this.#rare ?? USUAL).expiryForced;
+  }
+  set expiryForced(value: boolean) {
+    this.#change('expiryForced', value);
+  }
+  get notifyId() {
+    return (this.#rare ?? USUAL).notifyId;
+  }
+  set notifyId(value: string) {
+    this.#change('notifyId', value);
+  }
+  get delayNotified() {
+    return (this.#rare ?? USUAL).delayNotified;
+  }
+  set delayNotified(value: boolean) {
+    this.#change('delayNotified', value);
+  }
+}
+
+/** What `Enqueued` and `Moved` say about a message as a whole. */
+export interface MessageHead {
+  readonly envelope: Envelope;
+  readonly src: Source | undefined;
+  readonly content: Content | undefined;
+  readonly acceptedRecipients: number;
+  readonly expandedRecipients: number;
+  readonly enqueuedAtMs: number;
+  readonly offset: number;
+}
+
+/** A number is the offset of the record that holds the content. */
+type Place = number | { readonly in: 'blob'; readonly key: string; readonly ownedByLane: boolean };
+
+export class HeldMessage implements LiveMessage {
+  readonly envelope: Envelope;
+  readonly enqueuedAtMs: number;
+  readonly acceptedRecipients: number;
+  readonly expandedRecipients: number;
+  readonly contentOctets: number;
+  readonly recipients = new RecipientMap();
+  oldestOffset: number;
+  readonly #from: SourcePartition | undefined;
+  readonly #fromOffset: number;
+  #place: Place;
+
+  constructor(head: MessageHead, intern: Interner) {
+    this.envelope = new HeldEnvelope(head.envelope, intern);
+    this.enqueuedAtMs = head.enqueuedAtMs;
+    this.acceptedRecipients = head.acceptedRecipients;
+    this.expandedRecipients = head.expandedRecipients;
+    this.contentOctets = head.content?.octets ?? 0;
+    this.oldestOffset = head.offset;
+    this.#from = head.src === undefined ? undefined : intern.sourcePartition(head.src);
+    this.#fromOffset = head.src?.offset ?? 0;
+    this.#place = placeOf(head);
+  }
+  get queueId() {
+    return this.envelope.queueId;
+  }
+  get src(): Source | undefined {
+    return this.#from === undefined ? undefined : { ...this.#from, offset: this.#fromOffset };
+  }
+  get content(): ContentPlace {
+    return typeof this.#place === 'number' ? { in: 'record', offset: this.#place } : this.#place;
+  }
+  set content(place: ContentPlace) {
+    this.#place = place.in === 'record' ? place.offset : place;
+  }
+  /** Looks at every recipient again: to be called when one of the oldest was moved or is gone. */
+  findOldest(): void {
+    let oldest = typeof this.#place === 'number' ? this.#place : Number.POSITIVE_INFINITY;
+    for (const { since } of this.recipients.values()) oldest = Math.min(oldest, since);
+    this.oldestOffset = oldest;
+  }
+}
+
+function placeOf({ content, offset }: Pick<MessageHead, 'content' | 'offset'>): Place {
+  if (content?.place?.$case !== 'blobKey') return offset;
+  return { in: 'blob', key: content.place.value, ownedByLane: content.laneBlob };
+}
+
+/** Where a record of this offset says that the content is; undefined when it says nothing. */
+export function contentPlace(content: Content | undefined, offset: number): ContentPlace | undefined {
+  if (content?.place === undefined) return undefined;
+  const place = placeOf({ content, offset });
+  return typeof place === 'number' ? { in: 'record', offset: place } : place;
+}
