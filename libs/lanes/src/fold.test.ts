@@ -160,6 +160,7 @@ test('a repeated notification is dropped although its source differs each time',
   journal.nowMs += 3 * 3_600_000;
   journal.append(enqueued('D', ['a@x'], { ...dsn, src: source(500), floor: 490 }));
   assert.equal(journal.fold.messages.size, 0);
+  journal.append(owner(2));
   journal.append(enqueued('B', ['b@x'], { src: source(600), floor: 490 }));
   assert.equal(journal.fold.watermark(), 3);
   journal.fold.historyStarts(3);
@@ -196,7 +197,7 @@ test('a late copy of a rewritten message revives nobody and holds the watermark'
   journal.append(owner(1));
   assert.equal(journal.fold.watermark(), 1);
   journal.nowMs += 60_000;
-  journal.append(owner(1));
+  journal.append(owner(1, { floors: [{ ...source(1) }] }));
   assert.equal(journal.fold.watermark(), 6);
   assert.equal(journal.fold.watermark(4), 1);
 });
