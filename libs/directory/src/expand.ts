@@ -76,7 +76,9 @@ interface Walk {
 }
 
 function keep({ targets, rules }: Walk, key: string, target: Target): void {
-  if (targets.size <= rules.maxExpansion && !targets.has(key)) targets.set(key, target);
+  const known = targets.get(key);
+  // An address that one way is too long for may be reached by another one.
+  if (known?.placement === Placement.LOOP || (!known && targets.size <= rules.maxExpansion)) targets.set(key, target);
 }
 
 /** Local parts of other hosts may differ in case alone (RFC 5321 §2.4). */
@@ -102,8 +104,13 @@ function visit(walk: Walk, path: Path, depth: number): void {
   if (way) keepRemote(walk, path, way);
   else if (!found) keepVerdict(walk, path, Placement.UNKNOWN_USER);
   else if ('account' in found) keepAccount(walk, path, found.account);
-  else if (depth >= rules.maxAliasDepth || walk.aliases.get(found.alias) === 'open') keepVerdict(walk, path, Placement.LOOP);
+  else if (depth >= rules.maxAliasDepth || isCircle(walk, found)) keepVerdict(walk, path, Placement.LOOP);
   else if (!walk.aliases.has(found.alias)) follow(walk, found, depth);
+}
+
+/** Two users who forward to each other and keep a copy make no circle: each copy ends in its account. */
+function isCircle({ aliases, state }: Walk, { alias, targets }: Alias): boolean {
+  return aliases.get(alias) === 'open' && !(state.accounts.has(alias) && targets.some(({ key }) => key === alias));
 }
 
 function follow(walk: Walk, { alias, targets }: Alias, depth: number): void {
