@@ -23,20 +23,21 @@ export async function openLaneTables(log: Log, { journal }: Config): Promise<Lan
     for (;;) {
       const records = await log.read('mail.control', 0, at, READ_OCTETS);
       if (records.length === 0) return;
-      for (const record of records) {
-        const decoded = decodeRecord(record.value);
-        if (decoded.is === 'known') fold.apply(decoded.kind);
-        else if (decoded.is === 'corrupt' || decoded.critical) throw new Error(`mail.control offset ${record.offset} cannot be read by this release`);
-        at = record.offset + 1;
+      for (const { offset, value } of records) {
+        const decoded = decodeRecord(value);
+        if (decoded.is === 'known') fold.apply({ offset, kind: decoded.kind });
+        else if (decoded.is === 'corrupt' || decoded.critical)
+          throw new Error(`mail.control offset ${offset} cannot be read by this release`);
+        at = offset + 1;
       }
     }
   };
   await catchUp();
-  const newest = fold.newestLaneTable();
+  const newest = fold.laneTable;
   if (newest?.lanes !== journal.lanes || newest.localSpread !== journal.localSpread) {
     const table = createLaneTable({ version: (newest?.version ?? 0) + 1, lanes: journal.lanes, localSpread: journal.localSpread });
     await log.append('mail.control', 0, [encodeRecord({ $case: 'laneTable', value: table })]);
     await catchUp();
   }
-  return { newestVersion: () => fold.newestLaneTable()?.version ?? 0, byVersion: (version) => fold.laneTable(version) };
+  return { newestVersion: () => fold.laneTable?.version ?? 0, byVersion: (version) => fold.laneTables.get(version) };
 }

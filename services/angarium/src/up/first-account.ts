@@ -24,7 +24,10 @@ export async function firstAccount(config: Config, directory: Directory, admin: 
     const account = { address: `me@${config.hostname}`, password: randomBytes(PASSWORD_OCTETS).toString('base64url') };
     await writeFile(file, `${JSON.stringify(account)}\n`, { mode: 0o600 });
     await admin.putDomain({ domain: { name: config.hostname, catchAll: '', subaddressSeparator: '+' }, mustBeNew: true, mustExist: false });
-    await admin.addAccount({ account: { address: account.address, quotaOctets: 0, disabled: false, grantedAddresses: [] }, password: account.password });
+    await admin.addAccount({
+      account: { address: account.address, quotaOctets: 0, disabled: false, grantedAddresses: [] },
+      password: account.password,
+    });
     return account;
   }
   const known = await readFile(file, 'utf8').then(

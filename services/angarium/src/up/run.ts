@@ -2,7 +2,7 @@ import type { Config } from '@angarium/runtime';
 import { createBase } from './deps.ts';
 import { firstAccount, firstCommands } from './first-account.ts';
 import { prepareFolder } from './format.ts';
-import { runUntilSignal, stopAll } from './shutdown.ts';
+import { createParts, runUntilSignal } from './shutdown.ts';
 import { startAll } from './start.ts';
 
 /**
@@ -14,16 +14,16 @@ import { startAll } from './start.ts';
 export async function runAll(config: Config, write: (text: string) => void): Promise<void> {
   await prepareFolder(config.dataFolder);
   const base = await createBase(config);
-  const parts: Parameters<typeof stopAll>[0][number][] = [];
+  const parts = createParts(base.logger);
+  parts.add('certificate', async () => base.tls.close());
   try {
-    const running = await startAll(base, parts);
-    const account = await firstAccount(config, running.directory, running.admin);
-    base.logger.info({ ...running.addresses, pid: process.pid }, 'process.ready');
-    const [submission] = running.addresses.submission;
-    const [pop3s] = running.addresses.pop3s;
+    const { directory, admin, addresses } = await startAll(base, parts);
+    const account = await firstAccount(config, directory, admin);
+    const [submission] = addresses.submission;
+    const [pop3s] = addresses.pop3s;
     if (account && submission && pop3s) write(firstCommands(account, submission, pop3s));
   } catch (error) {
-    await stopAll(parts, base.logger);
+    await parts.stop();
     throw error;
   }
   await runUntilSignal(parts, base.logger);

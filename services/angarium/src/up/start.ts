@@ -1,19 +1,91 @@
-import { resolve } from 'node:path';
 import { openFileBlobs } from '@angarium/blob';
-import { createDelivery } from '@angarium/delivery';
+import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
 import { openEmbeddedLog } from '@angarium/log';
-import { createMailbox } from '@angarium/mailbox';
 import { createRouting } from '@angarium/routing';
-import { connectMailbox, type Directory, type DirectoryAdmin, type Mailbox, serveRpc } from '@angarium/rpc';
+import { connectMailbox, type Directory, type DirectoryAdmin, type Mailbox, type RpcServices, serveRpc } from '@angarium/rpc';
 import { serveHealth } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
 import { openLaneTables } from './control.ts';
 import type { Base } from './deps.ts';
-import type { Part } from './shutdown.ts';
+import type { Parts } from './shutdown.ts';
+import { startMailbox } from './store.ts';
 
 export interface Running {
   readonly directory: Directory;
   readonly admin: DirectoryAdmin;
-  readonly addresses: Readonly<Record<'mx' | 'submission' | 'submissions' | 'pop3' | 'pop3s', readonly string[]>> & { readonly metrics: string };
+  /** "host:port" by listener. */
+  readonly addresses: Readonly<Record<'mx' | 'submission' | 'submissions' | 'pop3' | 'pop3s', readonly string[]>>;
+}
+
+type NotReady = () => readonly string[];
+
+/** Messages of the control interface and its clients are answered within this, or given up. */
+const MAILBOX_TIMEOUT_MS = 60_000;
+
+async function openLog({ config, clock, logger }: Base) {
+  const { journal, dataFolder } = config;
+  const partitions = { 'mail.in': journal.inPartitions, 'mail.in.bulk': 2, 'mail.lane': journal.lanes, 'mail.control': 1, 'mail.dead': 1 };
+  return openEmbeddedLog({ folder: `${dataFolder}/log`, partitions, clock, logger, ...journal });
+}
+
+/** The mailbox of this process, or the one on its own that the configuration names. */
+async function mailboxFor(base: Base, directory: Directory, parts: Parts) {
+  const { mailboxAt, rpcTls } = base.config;
+  if (mailboxAt === '') return startMailbox(base, directory, parts);
+  const client = await connectMailbox({ address: mailboxAt, tls: rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
+  parts.add('mailbox client', async () => client.close());
+  return { mailbox: client as Mailbox, addresses: { pop3: [], pop3s: [] }, notReady: () => [] };
+}
+
+async function serve({ logger, config }: Base, address: string, services: RpcServices, parts: Parts): Promise<void> {
+  const onFault = (error: unknown) => logger.error({ address, reason: String(error) }, 'rpc.call.failed');
+  const server = await serveRpc({ address, services, onFault, tls: address.startsWith('unix:') ? undefined : config.rpcTls });
+  parts.add(`rpc ${address}`, () => server.close());
+}
+
+export async function startHealth({ config, metrics }: Base, notReady: NotReady, parts: Parts): Promise<string> {
+  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(config.metrics.listen) ?? [];
+  const health = await serveHealth({ host: host.replace(/^\[|\]$/g, ''), port: Number(port), metrics, notReady });
+  parts.add('health', () => health.close());
+  return `${host}:${health.port}`;
+}
+
+/**
+ * Opens log and stores and starts the services, the ones that others need first. What was started is in `parts`, also
+ * when a later part fails.
+ */
+export async function startAll(base: Base, parts: Parts): Promise<Running> {
+  const { config } = base;
+  const log = await openLog(base);
+  parts.add('log', () => log.close());
+  const blobs = await openFileBlobs({ folder: `${config.dataFolder}/blobs` });
+  const tables = await openLaneTables(log, config);
+
+  const routing = createRouting({ ...base, log, blobs, laneTable: tables.byVersion });
+  await routing.start();
+  parts.add('routing', () => routing.stop());
+  const { directory, admin } = routing;
+  const store = await mailboxFor(base, directory, parts);
+  const delivery = createDelivery({
+    ...base,
+    log,
+    blobs,
+    mailbox: store.mailbox,
+    transports: [createSmtpTransport({ ...base, directory })],
+    ownerName: config.hostname,
+  });
+  await delivery.start();
+  parts.add('delivery', () => delivery.stop());
+  await serve(base, controlAddress(config), { directory, directoryAdmin: admin, queue: delivery.queue }, parts);
+  if (config.directoryListen !== '') await serve(base, config.directoryListen, { directory }, parts);
+  const ingress = createIngress({ ...base, log, blobs, directory, laneTableVersion: tables.newestVersion });
+  await ingress.start();
+  parts.add('ingress', () => ingress.stop());
+
+  const all = [routing, store, delivery, ingress];
+  const metrics = await startHealth(base, () => all.flatMap((service) => service.notReady()), parts);
+  const addresses = { ...ingress.addresses, ...store.addresses };
+  base.logger.info({ ...addresses, metrics, pid: process.pid }, 'process.ready');
+  return { directory, admin, addresses };
 }

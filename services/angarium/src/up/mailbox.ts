@@ -1,0 +1,39 @@
+import { connectDirectory, serveRpc } from '@angarium/rpc';
+import type { Config } from '@angarium/runtime';
+import { holdFolder } from '@angarium/sql';
+import { createBase } from './deps.ts';
+import { prepareFolder } from './format.ts';
+import { createParts, runUntilSignal } from './shutdown.ts';
+import { startHealth } from './start.ts';
+import { startMailbox } from './store.ts';
+
+const DIRECTORY_TIMEOUT_MS = 10_000;
+
+/**
+ * `angarium mailbox`: the mailbox service alone over a data folder of its own; it asks the Directory service of another
+ * process and serves deliveries to it. Resolves after SIGTERM or SIGINT and an orderly stop.
+ */
+export async function runMailbox(config: Config, write: (text: string) => void): Promise<void> {
+  await prepareFolder(config.dataFolder);
+  const lock = await holdFolder(config.dataFolder);
+  const base = await createBase(config);
+  const parts = createParts(base.logger);
+  parts.add('data folder', async () => lock.release());
+  parts.add('certificate', async () => base.tls.close());
+  try {
+    const tls = config.rpcTls;
+    const directory = await connectDirectory({ address: config.mailbox.directory, tls, timeoutMs: DIRECTORY_TIMEOUT_MS });
+    parts.add('directory client', async () => directory.close());
+    const store = await startMailbox(base, directory, parts);
+    const onFault = (error: unknown) => base.logger.error({ reason: String(error) }, 'rpc.call.failed');
+    const server = await serveRpc({ address: config.mailbox.rpcListen, services: { mailbox: store.mailbox }, onFault, tls });
+    parts.add('rpc', () => server.close());
+    const metrics = await startHealth(base, store.notReady, parts);
+    base.logger.info({ ...store.addresses, metrics, rpc: config.mailbox.rpcListen, pid: process.pid }, 'process.ready');
+    write(`mailbox: deliveries at ${config.mailbox.rpcListen}, directory at ${config.mailbox.directory}\n`);
+  } catch (error) {
+    await parts.stop();
+    throw error;
+  }
+  await runUntilSignal(parts, base.logger);
+}
