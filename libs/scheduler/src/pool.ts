@@ -1,0 +1,45 @@
+import { createHeap, type Heap } from './heap.ts';
+import { hasRoom, type PoolOptions, type Site } from './site.ts';
+
+/** Sites that share a limit, those with something to start queued in turn. */
+export interface Pool {
+  readonly options: PoolOptions;
+  active: number;
+  /** Sites that may start something, first in, first out: with nothing active, and with something active. */
+  readonly fresh: Set<Site>;
+  readonly busy: Set<Site>;
+  /** Sites with ready units whose clock says: not yet. */
+  readonly closed: Heap<Site>;
+}
+
+export const createPool = (options: PoolOptions): Pool => ({
+  options,
+  active: 0,
+  fresh: new Set(),
+  busy: new Set(),
+  closed: createHeap<Site>((a, b) => a.closedUntilMs < b.closedUntilMs),
+});
+
+/** Puts a site where it belongs after anything about it has changed, at the end of its queue if it was in none. O(log sites). */
+export function arm(site: Site, nowMs: number): void {
+  const { pool } = site;
+  const { fresh, busy, closed } = pool;
+  const mayStart = site.ready > 0 && hasRoom(site, nowMs);
+  const [mine, other] = site.active === 0 ? [fresh, busy] : [busy, fresh];
+  other.delete(site);
+  if (mayStart) mine.add(site);
+  else mine.delete(site);
+  closed.remove(site);
+  if (site.ready > 0 && !site.suspended && site.closedUntilMs > nowMs) closed.add(site);
+}
+
+/** The next site that may start something, taken out of its queue: one with nothing active goes first. */
+export function takeSite(pool: Pool, nowMs: number): Site | undefined {
+  for (let site = pool.closed.first(); site !== undefined && site.closedUntilMs <= nowMs; site = pool.closed.first()) arm(site, nowMs);
+  const { limit, reserve } = pool.options;
+  if (pool.active >= limit) return undefined;
+  const queue = pool.fresh.size > 0 || pool.active >= limit - reserve ? pool.fresh : pool.busy;
+  const site = queue.values().next().value;
+  if (site !== undefined) queue.delete(site);
+  return site;
+}
