@@ -16,7 +16,7 @@ const WORDINGS: readonly (readonly [DsnAction, Wording])[] = [
     'failed',
     {
       subject: 'Your message could not be delivered',
-      heading: 'Your message could not be delivered to',
+      heading: 'Your message could not be delivered to:',
       note: 'No further attempt will be made.',
     },
   ],
@@ -24,7 +24,7 @@ const WORDINGS: readonly (readonly [DsnAction, Wording])[] = [
     'delayed',
     {
       subject: 'Your message is delayed',
-      heading: 'Your message has not reached, so far,',
+      heading: 'Your message has not been delivered yet to:',
       note: 'You need not send it again. We keep trying, and tell you if we have to give up.',
     },
   ],
@@ -32,7 +32,7 @@ const WORDINGS: readonly (readonly [DsnAction, Wording])[] = [
     'relayed',
     {
       subject: 'Your message was handed on',
-      heading: 'Your message was handed on to the mail system of',
+      heading: 'Your message was handed on to the mail system of:',
       note: 'That system does not report whether it delivers, so you will hear no more unless it fails.',
     },
   ],
@@ -40,7 +40,7 @@ const WORDINGS: readonly (readonly [DsnAction, Wording])[] = [
     'expanded',
     {
       subject: 'Your message was forwarded',
-      heading: 'Your message was accepted, and sent on to several recipients, for',
+      heading: 'Your message was accepted, and sent on to several recipients, for:',
       note: 'You will hear more only about those that cannot be reached.',
     },
   ],
@@ -48,7 +48,7 @@ const WORDINGS: readonly (readonly [DsnAction, Wording])[] = [
     'delivered',
     {
       subject: 'Your message was delivered',
-      heading: 'Your message was delivered to',
+      heading: 'Your message was delivered to:',
       note: 'This does not say that it has been read.',
     },
   ],

@@ -92,7 +92,7 @@ test('the first part says what happened, to whom, in whose words, and what to do
     part(0, {}),
     `This is the mail system at mx.example.org.
 
-Your message could not be delivered to
+Your message could not be delivered to:
 
     bob@example.net (you wrote to Bob@alias.example)
 

@@ -1,7 +1,10 @@
 import { Buffer } from 'node:buffer';
 
-/** `=?charset*language?B or Q?text?=` (RFC 2047 §2, RFC 2231 §5); no nested quantifiers, so linear. */
-const ENCODED_WORD = /=\?([^?*\s]{1,64})(?:\*[^?\s]{0,64})?\?([bq])\?([^?]*)\?=/gi;
+/**
+ * `=?charset*language?B or Q?text?=` (RFC 2047 §2, RFC 2231 §5). Longer ones, and with a `?` inside, than are allowed: some
+ * readers decode them.
+ */
+const ENCODED_WORD = /=\?([^?*\s]{1,64})(?:\*[^?\s]{0,64})?\?([bq])\?(.{0,1000}?)\?=/gi;
 const BETWEEN_ENCODED_WORDS = /\?=[ \t]+(?==\?)/g;
 
 function octetsOf(encoding: string, text: string): Buffer {

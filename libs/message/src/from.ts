@@ -105,15 +105,20 @@ class ListReader {
     this.closed = true;
   }
 
-  /** A name with `@` outside quotes is an address to some readers: `a@x <b@y>`; Outlook puts apostrophes around it. */
   private openAngle(): void {
-    if (this.item.some((token) => isSpecial(token, '@'))) this.found.push(addrSpec(this.item)?.replace(/^'|'$/g, ''));
+    this.endName();
     this.angle = [];
   }
 
   private openGroup(): void {
+    this.endName();
     this.inGroup = true;
     this.item = [];
+  }
+
+  /** A name with `@` outside quotes is an address to some readers: `a@x <b@y>`; Outlook puts apostrophes around it. */
+  private endName(): void {
+    if (this.item.some((token) => isSpecial(token, '@'))) this.found.push(addrSpec(this.item)?.replace(/^'|'$/g, ''));
   }
 
   private endItem(special: string): void {
@@ -143,6 +148,9 @@ function trimMarks(text: string): string {
   return text.slice(start, end);
 }
 
+/** Characters that look alike made one, and those that show nothing left out. */
+const asShown = (text: string): string => text.normalize('NFKC').replace(/\p{Cf}/gu, '');
+
 /**
  * Whatever looks like an address anywhere in the text, names and comments included: with a dot in its domain, or in angle
  * brackets. Readers differ in where they find the address of a malformed field, and many show the name alone.
@@ -162,16 +170,16 @@ function shownAddresses(text: string, known: ReadonlySet<string>): string[] {
   return shown;
 }
 
-/** Longest text of the From fields together: read in 20 ms whatever it holds, and no writer needs it. */
-const MAX_FROM_OCTETS = 64 * 1024;
+/** Longest text of the From fields together: read in 20 ms whatever it holds. */
+const MAX_FROM_OCTETS = 16 * 1024;
 
 function addressesOf(value: string): string[] | undefined {
   const tokens = tokenize(value);
   const decoded = decodeEncodedWords(value);
   const listed = tokens && mailboxes(tokens);
   if (!listed || decoded === undefined) return undefined;
-  const known = new Set(listed);
-  const shown = [value, decoded].flatMap((text) => shownAddresses(text.normalize('NFKC'), known));
+  const known = new Set([...listed, ...listed.map(asShown)]);
+  const shown = [value, decoded].flatMap((text) => shownAddresses(asShown(text), known));
   return [...listed, ...shown];
 }
 
@@ -180,13 +188,14 @@ function addressesOf(value: string): string[] | undefined {
  * fields by RFC 5322 §3.4 with its obsolete forms and RFC 6532, and besides them whatever looks like an address in display
  * names, comments and decoded encoded words. As written, quotes of local parts kept, comments and blanks taken out.
  *
- * Undefined: a From field is no address list or names a charset that is not known, or they are longer than 64 KiB together.
+ * Undefined: a From field is no address list or names a charset that is not known, they are longer than 16 KiB together, or
+ * the header section was not read to its end or holds lines that are no fields, which some readers take for some.
  * Empty: there is no From field, or only empty groups.
  */
 export function fromAddresses(scan: HeaderScan): readonly string[] | undefined {
   const fields = scan.fields('from');
   const octets = fields.reduce((sum, { start, end }) => sum + end - start, 0);
-  if (octets > MAX_FROM_OCTETS) return undefined;
+  if (octets > MAX_FROM_OCTETS || !scan.complete || scan.defects > 0) return undefined;
   const all = new Set<string>();
   for (const field of fields) {
     const addresses = addressesOf(scan.text(field));
