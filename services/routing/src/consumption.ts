@@ -1,11 +1,12 @@
 import { type GroupBatch, OffsetGap, type TopicName } from '@angarium/log';
 import { createFloor, type Floor } from './floors.ts';
 import { createPrecedence } from './precedence.ts';
-import { pause } from './retry.ts';
+import { aborted, pause } from './retry.ts';
 import { type BatchDeps, routeBatch } from './route-batch.ts';
 
 export const TOPICS = ['mail.in', 'mail.in.bulk'] as const satisfies readonly TopicName[];
 const GROUP = 'routing';
+const CURE = 'records are missing: restore the log, or raise its incarnation';
 
 interface Partition {
   readonly floor: Floor;
@@ -25,37 +26,27 @@ export const createProgress = (): Progress => ({ inHandSinceMs: new Map(), halte
 
 function createBatchHandler(deps: BatchDeps, progress: Progress): (batch: GroupBatch) => Promise<number> {
   const partitions = new Map<string, Partition>();
-  const precedence = createPrecedence(deps.config.routing.bulkAfterBatches);
-  const { signal } = deps.retry;
-  const route = async (name: string, batch: GroupBatch): Promise<number> => {
+  const { floorLagMs, bulkAfterBatches, bulkMaxWaitMs } = deps.config.routing;
+  const precedence = createPrecedence({ clock: deps.clock, bulkAfterBatches, bulkMaxWaitMs });
+  const halt = async (name: string, { expected }: Partition, found: number): Promise<number> => {
+    progress.halted.add(name);
+    deps.logger.error({ partition: name, expected, found, cure: CURE }, 'routing.partition.halted');
+    await aborted(deps.retry.signal);
+    return expected;
+  };
+  return async (batch) => {
+    const name = `${batch.topic}/${batch.partition}`;
     const first = batch.records[0];
     if (first === undefined) return batch.committed;
-    const partition = partitions.get(name) ?? { floor: createFloor(deps.config.routing.floorLagMs), expected: batch.committed };
+    const partition = partitions.get(name) ?? { floor: createFloor(floorLagMs), expected: batch.committed };
     partitions.set(name, partition);
-    if (first.offset > partition.expected) {
-      progress.halted.add(name);
-      deps.logger.error(
-        {
-          partition: name,
-          expected: partition.expected,
-          found: first.offset,
-          cure: 'records are missing: restore the log, or raise its incarnation',
-        },
-        'routing.partition.halted',
-      );
-      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-      return partition.expected;
-    }
+    if (first.offset > partition.expected) return halt(name, partition, first.offset);
     partition.floor.note(first.appendedAtMs, batch.committed);
     progress.inHandSinceMs.set(name, first.appendedAtMs);
-    partition.expected = await routeBatch(deps, batch, partition.floor);
+    const work = () => routeBatch(deps, batch, partition.floor);
+    partition.expected = await (batch.topic === 'mail.in.bulk' ? precedence.bulk(work) : precedence.newMail(work));
     progress.inHandSinceMs.delete(name);
     return partition.expected;
-  };
-  return (batch) => {
-    const name = `${batch.topic}/${batch.partition}`;
-    const work = () => route(name, batch);
-    return batch.topic === 'mail.in.bulk' ? precedence.bulk(work) : precedence.newMail(work);
   };
 }
 
@@ -73,7 +64,7 @@ export async function consumeTopics(deps: BatchDeps, progress: Progress): Promis
       const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof OffsetGap) {
         progress.halted.add('log');
-        logger.error({ reason, cure: 'records are missing: restore the log, or raise its incarnation' }, 'routing.consumption.halted');
+        logger.error({ reason, cure: CURE }, 'routing.consumption.halted');
         return;
       }
       logger.error({ reason }, 'routing.consumption.failed');

@@ -8,6 +8,7 @@ export const routingSchema = z.strictObject({
   inlineFanoutMaxOctets: octets.default(64 * 1024).describe('Lanes times body above this: the body goes to the blob store once.'),
   floorLagMs: durationMs.default(300_000).describe('How far the duplicate floor stays behind the committed position.'),
   bulkAfterBatches: atLeastOne.default(9).describe('Batches of new mail after which one of bulk mail (bounces) is routed all the same.'),
+  bulkMaxWaitMs: durationMs.default(1000).describe('Longest wait of a batch of bulk mail for new mail.'),
   retryMs: durationMs.default(100).describe('First pause when the log, the blob store or the directory does not answer; it doubles.'),
   maxRetryMs: durationMs.default(5000).describe('Longest such pause.'),
   postmaster: z
