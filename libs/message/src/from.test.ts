@@ -64,7 +64,7 @@ const TRICKS: readonly (readonly [what: string, value: string, ...shown: string[
     'an encoded word with a question mark inside',
     '=?utf-8?q?a?ceo=40corp.example?= <me@own.example>',
     'me@own.example',
-    'ceo@corp.example',
+    'a?ceo@corp.example',
   ],
   ['characters that show nothing', '"ceo@co\u200brp.example" <me@own.example>', 'me@own.example', 'ceo@corp.example'],
   ['the bare name of a group', 'ceo@corp:me@own.example;', 'ceo@corp', 'me@own.example'],
