@@ -4,8 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { hasEightBit, hasLongLine } from './octets.ts';
 import { sevenBitSteps, toSevenBit } from './seven-bit.ts';
-import { body, mimeMessage } from './testing/mime-samples.ts';
-import { askPython, pythonMissing } from './testing/python-witness.ts';
+import { mimeMessage } from './testing/mime-samples.ts';
 
 const message = (text: string): Buffer => Buffer.from(text.replace(/\n/g, '\r\n'));
 const converted = (text: string): string | undefined => {
@@ -206,57 +205,4 @@ test('hostile content takes linear time', { timeout: 20_000 }, () => {
   toSevenBit(Buffer.concat([message('MIME-Version: 1.0\n\n'), Buffer.alloc(4 * 1024 * 1024, '-'), Buffer.from('é\r\n')]));
   toSevenBit(message(`MIME-Version: 1.0\nContent-Type: ${'a/b;'.repeat(100)}${'\n ;x=y'.repeat(100_000)}\n\né\n`));
   toSevenBit(message(`MIME-Version: 1.0\nContent-Type: text/plain${'\n ('.repeat(100_000)}\n\né\n`));
-});
-
-const LEAVES = `
-import base64, email, json, sys
-def leaves(octets):
-    found = []
-    for part in email.message_from_bytes(octets).walk():
-        if not part.is_multipart():
-            found.append([part.get_content_type(), base64.b64encode(part.get_payload(decode=True)).decode()])
-        else:
-            found.append([part.get_content_type(), None])
-    return found
-print(json.dumps([[leaves(base64.b64decode(octets)) for octets in pair] for pair in json.load(sys.stdin)]))
-`;
-
-test('python reads the same parts from the converted message', { skip: pythonMissing }, () => {
-  const samples = fc.sample(mimeMessage, { numRuns: 1500, seed: 7 });
-  const pairs = samples.flatMap((before) => {
-    const after = toSevenBit(before);
-    return after && after !== before ? [[before, Buffer.from(after)]] : [];
-  });
-  assert.ok(pairs.length > 500, `only ${pairs.length} were converted`);
-  const answers = askPython(
-    LEAVES,
-    pairs.map((pair) => pair.map((octets) => octets.toString('base64'))),
-  ) as [unknown, unknown][];
-  for (const [index, [before, after]] of answers.entries()) assert.deepEqual(after, before, pairs[index]?.[0]?.toString('latin1'));
-});
-
-const DECODE = `
-import base64, json, quopri, sys
-print(json.dumps([base64.b64encode(quopri.decodestring(base64.b64decode(text))).decode() for text in json.load(sys.stdin)]))
-`;
-
-test('python decodes quoted-printable to the octets that were encoded', { skip: pythonMissing }, () => {
-  const head = message('MIME-Version: 1.0\nContent-Type: text/plain\n\né');
-  const encodedHead = message('MIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n').length;
-  const bodies = fc.sample(
-    fc.oneof(
-      body,
-      fc.uint8Array({ maxLength: 500 }).map((octets) => Buffer.from(octets)),
-    ),
-    { numRuns: 500, seed: 3 },
-  );
-  const encoded = bodies.map((octets) => Buffer.from(toSevenBit(Buffer.concat([head, octets])) ?? []).subarray(encodedHead));
-  for (const text of encoded)
-    for (const line of text.toString('latin1').split('\r\n')) assert.ok(line.length <= 76 && !/[ \t]$/.test(line), line);
-  const decoded = askPython(
-    DECODE,
-    encoded.map((text) => text.toString('base64')),
-  ) as string[];
-  for (const [index, octets] of bodies.entries())
-    assert.equal(decoded[index], Buffer.concat([Buffer.from('é'), octets]).toString('base64'));
 });

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
 import type { DsnRecipient, DsnRequest } from '../dsn-request.ts';
 import { scanHeader } from '../header.ts';
 import { splitMultipart } from '../multipart.ts';
@@ -67,3 +68,38 @@ export const utf8: Partial<DsnRequest> = {
   recipients: [{ ...failed, finalRecipient: 'jörg@bücher.example', orcpt: 'utf-8;jö+rg@bücher.example' }],
   original: { octets: message('Subject: Grüße\n\nx\n'), ret: 'full' },
 };
+
+const hostile = fc.oneof(
+  fc.string({ maxLength: 40 }),
+  fc.string({ unit: 'binary', maxLength: 1500 }),
+  fc
+    .array(fc.constantFrom('\r\n', '\n', '\r', '\0', '--report1', '--report1--', ': ', ' ', 'ü', '\r\n\r\n', 'x'.repeat(1100)), {
+      maxLength: 12,
+    })
+    .map((pieces) => pieces.join('')),
+);
+const hostileRecipient: fc.Arbitrary<DsnRecipient> = fc.record({
+  finalRecipient: hostile,
+  orcpt: hostile,
+  action: fc.constantFrom('failed', 'delayed', 'delivered', 'relayed', 'expanded'),
+  status: hostile,
+  reply: fc.record({ code: fc.constantFrom(0, 450, 550), enhanced: fc.constantFrom('', '5.1.1'), text: hostile }),
+  remoteMta: hostile,
+});
+/** A report in which everything that strangers write is hostile. */
+export const hostileRequest: fc.Arbitrary<DsnRequest> = fc
+  .record({
+    to: hostile,
+    envid: hostile,
+    postmaster: hostile,
+    queueId: hostile,
+    recipients: fc.array(hostileRecipient, { minLength: 1, maxLength: 4 }),
+    octets: fc.oneof(
+      hostile.map((text) => Buffer.from(text)),
+      fc.uint8Array({ maxLength: 500 }),
+      hostile.map((text) => Buffer.from(`Subject: ${text}\r\n\r\n${text}`)),
+    ),
+    ret: fc.constantFrom('full', 'hdrs', ''),
+    smtputf8: fc.boolean(),
+  })
+  .map(({ octets, ret, ...rest }) => ({ ...request, ...rest, original: { octets, ret } }));
