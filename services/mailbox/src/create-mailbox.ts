@@ -2,7 +2,7 @@ import type { BlobStore } from '@angarium/blob';
 import type { Directory, Mailbox } from '@angarium/rpc';
 import type { Clock, Config, Logger, Metrics, Service, TlsSource } from '@angarium/runtime';
 import { createAccountStates } from './deliver/accounts.ts';
-import { createDeliverer } from './deliver/deliver.ts';
+import { createDeliverer, type Deliverer } from './deliver/deliver.ts';
 import { createMeters } from './meters.ts';
 import { createGuesses } from './pop3/guesses.ts';
 import { createPop3Server, type Pop3Server } from './pop3/server.ts';
@@ -37,8 +37,8 @@ export function createMailbox(deps: MailboxDeps): MailboxService {
   const { config, clock, logger, database, blobs, directory } = deps;
   const shared = { config: config.mailbox, clock, logger, database, blobs };
   let isServing = false;
-  const meters = createMeters(deps.metrics, () => pop3.connections);
-  const deliverer = createDeliverer({
+  const meters = createMeters(deps.metrics, { connections: () => pop3.connections, unstoredOctets: () => deliverer.unstoredOctets });
+  const deliverer: Deliverer = createDeliverer({
     ...shared,
     meters,
     random: deps.random,

@@ -23,10 +23,17 @@ export interface Meters {
   sessionEnded(end: SessionEnd): void;
   retrieved(octets: number): void;
   removed(messages: number): void;
+  swept(result: 'done' | 'failed'): void;
   stored(totals: { readonly messages: number; readonly octets: number }): void;
 }
 
-export function createMeters(metrics: Metrics, sessions: () => number): Meters {
+/** What is read at each scrape. */
+export interface Readings {
+  connections(): number;
+  unstoredOctets(): number;
+}
+
+export function createMeters(metrics: Metrics, readings: Readings): Meters {
   const name = (rest: string) => `angarium_mailbox_${rest}`;
   const deliveries = metrics.counter({
     name: name('deliveries_total'),
@@ -47,9 +54,15 @@ export function createMeters(metrics: Metrics, sessions: () => number): Meters {
   const ended = metrics.counter({ name: name('pop3_sessions_total'), help: 'POP3 sessions by how they ended.', labels: { end: ENDS } });
   const retrieved = metrics.counter({ name: name('pop3_retrieved_octets_total'), help: 'Octets of messages sent to POP3 clients.' });
   const removed = metrics.counter({ name: name('pop3_removed_messages_total'), help: 'Messages deleted by POP3 clients.' });
+  const sweeps = metrics.counter({
+    name: name('sweeps_total'),
+    help: 'Sweeps of ledger and bodies.',
+    labels: { result: ['done', 'failed'] },
+  });
   const messages = metrics.gauge({ name: name('stored_messages'), help: 'Messages in all mailboxes.' });
   const usage = metrics.gauge({ name: name('usage_octets'), help: 'Octets that count against quotas, in all mailboxes.' });
-  metrics.gaugeOf({ name: name('pop3_connections'), help: 'POP3 connections that are open.' }, sessions);
+  metrics.gaugeOf({ name: name('pop3_connections'), help: 'POP3 connections that are open.' }, readings.connections);
+  metrics.gaugeOf({ name: name('unstored_octets'), help: 'Octets of deliveries that wait to be stored.' }, readings.unstoredOctets);
   return {
     delivered: (result) => deliveries.inc({ result: RESULTS[result] ?? 'unavailable' }),
     timeCommit: async (count, commit) => {
@@ -65,6 +78,7 @@ export function createMeters(metrics: Metrics, sessions: () => number): Meters {
     sessionEnded: (end) => ended.inc({ end }),
     retrieved: (octets) => retrieved.inc({}, octets),
     removed: (count) => removed.inc({}, count),
+    swept: (result) => sweeps.inc({ result }),
     stored: (totals) => {
       messages.set(totals.messages);
       usage.set(totals.octets);

@@ -20,6 +20,9 @@ export interface Sweeper {
   stop(): Promise<void>;
 }
 
+/** A blob is durable before the row that names it: between the two it must not be taken for left behind. */
+const BLOB_AGE_MIN_MS = 3_600_000;
+
 /** Gives back what is not needed any more, step by step; what fails is tried again next time. */
 export function createSweeper(deps: SweeperDeps): Sweeper {
   const { config, clock, database, blobs, logger } = deps;
@@ -38,12 +41,14 @@ export function createSweeper(deps: SweeperDeps): Sweeper {
       await untilDone(() => sweepBodies(database, blobs, nowMs - config.sweepAfterMs));
       if (nowMs >= blobsAtMs && !isStopped) {
         blobsAtMs = nowMs + config.blobSweepEveryMs;
-        const deleted = await deleteUnnamedBlobs(blobs, database, nowMs - config.sweepAfterMs);
+        const deleted = await deleteUnnamedBlobs(blobs, database, nowMs - Math.max(config.sweepAfterMs, BLOB_AGE_MIN_MS));
         if (deleted > 0) logger.info({ blobs: deleted }, 'mailbox.blobs.swept');
       }
       await measure(deps);
+      deps.meters.swept('done');
     } catch (error) {
       logger.error({ reason: String(error) }, 'mailbox.sweep.failed');
+      deps.meters.swept('failed');
     }
     if (!isStopped) plan(config.sweepEveryMs);
   };

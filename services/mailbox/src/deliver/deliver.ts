@@ -26,6 +26,8 @@ export interface Deliverer {
   readonly mailbox: Mailbox;
   /** Refuses what comes from now on and waits for what runs. */
   drain(): Promise<void>;
+  /** Of deliveries that are not answered. */
+  readonly unstoredOctets: number;
 }
 
 interface Running {
@@ -40,6 +42,11 @@ const RECIPIENT_OCTETS = 400;
 const GROUP_OCTETS = 16 * 1024 ** 2;
 const QUEUE_ID = /^[0-9A-Za-z]{1,64}$/;
 
+/** The disk's trouble or the database's, which every delivery of a group meets. */
+const EVERYBODYS = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CORRUPT|CANTOPEN|NOTADB|NOMEM)/;
+const isEverybodys = (reason: unknown): boolean =>
+  reason instanceof SqlBusy || (reason instanceof SqlError && EVERYBODYS.test(reason.code));
+
 export function createDeliverer(deps: DeliverDeps): Deliverer {
   const { deliveriesPerCommit, maxUnstoredOctets } = deps.config;
   const perDelivery = GROUP_OCTETS / deliveriesPerCommit;
@@ -48,7 +55,7 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
     maxWeight: GROUP_OCTETS,
     weightOf: ({ body, recipients }) =>
       Math.max(perDelivery, recipients.length * RECIPIENT_OCTETS + (body.is === 'inline' ? body.content.length : 0)),
-    isEverybodys: (reason) => reason instanceof SqlBusy || (reason instanceof SqlError && !reason.code.startsWith('SQLITE_CONSTRAINT')),
+    isEverybodys,
   });
   const running: Running = { deps, commit, unstoredOctets: 0 };
   const unanswered = new Set<Promise<unknown>>();
@@ -79,6 +86,9 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
           for (const result of await results.catch(() => [])) deps.meters.delivered(result);
         }
       },
+    },
+    get unstoredOctets() {
+      return running.unstoredOctets;
     },
     drain: async () => {
       isDraining = true;
@@ -176,10 +186,11 @@ async function storeBlobs(
   const blob = blobName(queueId, deps.random);
   const { partOctets } = await putBody(deps.blobs, blob, content);
   const { verdicts, bodyTaken } = await store({ is: 'blobs', blob, partOctets });
-  if (!bodyTaken) {
-    deleteBody(deps.blobs, { blob, octets: content.length, part_octets: partOctets }).catch((error: unknown) =>
-      deps.logger.warn({ queueId, blob, reason: String(error) }, 'mailbox.blob.left'),
-    );
+  if (bodyTaken) return verdicts;
+  try {
+    await deleteBody(deps.blobs, { blob, octets: content.length, part_octets: partOctets });
+  } catch (error) {
+    deps.logger.warn({ queueId, blob, reason: String(error), cure: 'the sweeper deletes it' }, 'mailbox.blob.left');
   }
   return verdicts;
 }

@@ -60,8 +60,13 @@ async function start(state: State): Promise<void> {
       deps.logger.error({ reason: String(error), cure: 'the old pair stays in force' }, 'mailbox.certificate.refused');
     }
   });
-  for (const address of deps.config.pop3.listen) state.addresses.pop3.push(await listen(state, address, { isTls: false }));
-  for (const address of deps.config.pop3s.listen) state.addresses.pop3s.push(await listen(state, address, { isTls: true }));
+  try {
+    for (const address of deps.config.pop3.listen) state.addresses.pop3.push(await listen(state, address, { isTls: false }));
+    for (const address of deps.config.pop3s.listen) state.addresses.pop3s.push(await listen(state, address, { isTls: true }));
+  } catch (error) {
+    await stop(state);
+    throw error;
+  }
   watchDeadlines(state);
 }
 

@@ -97,3 +97,17 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
     },
   },
 };
+
+/** More messages than an account gets between a backup and its restoring. */
+const SKIPPED = 2 ** 20;
+
+/**
+ * To be called once on a database that was restored from a backup: UIDs that were given out after the backup are never
+ * given to other messages, so that clients that saw them miss nothing (RFC 1939 §7, RFC 9051 §2.3.1.1).
+ */
+export async function skipUids(database: MailboxDatabase): Promise<void> {
+  await database
+    .updateTable('mailboxes')
+    .set(({ eb }) => ({ uidnext: eb('uidnext', '+', SKIPPED), highestmodseq: eb('highestmodseq', '+', SKIPPED) }))
+    .execute();
+}

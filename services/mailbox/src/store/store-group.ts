@@ -127,7 +127,7 @@ async function openInboxes(
   const inboxes = await findInboxes(transaction, wanted);
   const missing = wanted.filter((account) => !inboxes.has(account));
   if (missing.length === 0) return inboxes;
-  const uidvalidity = Math.floor(nowMs / 1000) % 2 ** 32;
+  const uidvalidity = Math.max(1, Math.floor(nowMs / 1000) % 2 ** 32);
   for (const chunk of chunksOf(missing)) {
     const accounts = chunk.map((account) => ({ account, usage_octets: 0, message_count: 0 }));
     await transaction
