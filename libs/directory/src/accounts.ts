@@ -1,4 +1,5 @@
 import type { DirectoryAdmin, SetAccountRequest } from '@angarium/rpc';
+import { canonicalDomain } from '@angarium/smtp';
 import { type ChangeContext, checkPut, commit, parseAddress, parseDomain, parseLocalAddress } from './change.ts';
 import type { Credentials } from './credentials.ts';
 import { domainOf, type HostedAccount } from './state.ts';
@@ -54,7 +55,7 @@ export function createAccountAdmin(context: ChangeContext, credentials: Credenti
   return {
     listAccounts: async ({ domain }) => ({
       accounts: [...state.accounts.values()]
-        .filter(({ address }) => domain === '' || domainOf(address) === domain.toLowerCase())
+        .filter(({ address }) => domain === '' || domainOf(address) === canonicalDomain(domain))
         .map(({ address, quotaOctets, disabled, granted }) => ({ address, quotaOctets, disabled, grantedAddresses: [...granted].sort() }))
         .sort((a, b) => (a.address < b.address ? -1 : 1)),
     }),

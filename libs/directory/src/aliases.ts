@@ -1,4 +1,5 @@
 import type { DirectoryAdmin } from '@angarium/rpc';
+import { canonicalDomain } from '@angarium/smtp';
 import { type ChangeContext, checkPut, commit, parseAddress, parseLocalAddress } from './change.ts';
 import { domainOf } from './state.ts';
 
@@ -14,7 +15,7 @@ export function createAliasAdmin(
   return {
     listAliases: async ({ domain }) => ({
       aliases: [...state.aliases]
-        .filter(([address]) => domain === '' || domainOf(address) === domain.toLowerCase())
+        .filter(([address]) => domain === '' || domainOf(address) === canonicalDomain(domain))
         .map(([address, targets]) => ({ address, targets: targets.map((target) => target.address) }))
         .sort((a, b) => (a.address < b.address ? -1 : 1)),
     }),

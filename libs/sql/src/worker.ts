@@ -70,13 +70,13 @@ function open(file: string, busyTimeoutMs: number): void {
 function close(): void {
   if (database === undefined) return;
   prepared.clear();
-  // A full disk must not keep the file open: what is not checkpointed is read from the WAL at the next start.
   try {
     database.pragma('wal_checkpoint(truncate)');
-  } finally {
-    database.close();
-    database = undefined;
+  } catch {
+    // A full disk: what stays in the write-ahead log is durable there and read at the next start.
   }
+  database.close();
+  database = undefined;
 }
 
 function rollback(): void {

@@ -1,7 +1,7 @@
 import { laneOf } from '@angarium/lanes';
 import { type Accepted, type LaneTable, type NextHop, NextHopKind, type Recipient, Result, type Verdict } from '@angarium/records';
 import { type Expansion, Placement, type Target } from '@angarium/rpc';
-import { canonicalAddress, canonicalDomain, isAscii, splitAddress } from '@angarium/smtp';
+import { canonicalAddress, canonicalDomain, isAscii, NOTIFY, splitAddress } from '@angarium/smtp';
 
 /** Why routing itself concludes a recipient (RFC 3463 §3.2, §3.3, §3.5). */
 const REFUSALS: ReadonlyMap<Placement, readonly [enhanced: string, text: string]> = new Map([
@@ -45,38 +45,64 @@ export interface Placed {
   readonly placements: ReadonlyMap<Placement, number>;
 }
 
-/** Recipients of a message by lane, each once: of two ordinals that lead to one recipient the first has it. */
+interface Placing {
+  readonly table: LaneTable;
+  readonly queueId: string;
+  readonly seen: Set<string>;
+  readonly lanes: Map<number, Recipient[]>;
+}
+
+/** Gives the recipient to its lane, unless an earlier one is the same; says whether it did. */
+function place({ table, queueId, seen, lanes }: Placing, target: Target, recipient: Omit<Recipient, 'nextHop'>): boolean {
+  const domain = canonicalDomain(splitAddress(target.address)?.domain ?? '');
+  const identity = identityOf(target, domain);
+  if (seen.has(identity)) return false;
+  seen.add(identity);
+  const lane = laneOf(table, { domain, queueId, local: !isRemote(target) });
+  const placed: Recipient = { ...recipient, nextHop: recipient.verdict ? undefined : nextHopOf(target, domain) };
+  const inLane = lanes.get(lane);
+  if (inLane) inLane.push(placed);
+  else lanes.set(lane, [placed]);
+  return true;
+}
+
+/** What a list's members are notified of: success is told by the list itself, once, instead of by each of them. */
+function notifyOfMember(notify: number): number {
+  return notify & NOTIFY.SUCCESS ? notify & ~NOTIFY.SUCCESS || NOTIFY.NEVER : notify;
+}
+
+/** The list as a recipient that is done: its report of success says "expanded" (RFC 3464 §2.3.3). */
+const EXPANDED: Verdict = {
+  result: Result.DELIVERED,
+  reply: { code: 250, enhanced: '2.0.0', text: 'expanded into several addresses', remoteHost: '' },
+};
+
+/**
+ * Recipients of a message by lane, each once: of two ordinals that lead to one recipient the first has it. Where success is
+ * to be notified, an address that leads to several is one recipient more, which carries that wish; else a forged sender
+ * could be sent as many reports as a list has members.
+ */
 export function placeRecipients(
   { envelope, recipients }: Accepted,
   expansionOf: (forwardPath: string) => Expansion,
   table: LaneTable,
 ): Placed {
-  const queueId = envelope?.queueId ?? '';
-  const seen = new Set<string>();
-  const lanes = new Map<number, Recipient[]>();
+  const placing: Placing = { table, queueId: envelope?.queueId ?? '', seen: new Set(), lanes: new Map() };
   const placements = new Map<Placement, number>();
   recipients.forEach((accepted, ordinal) => {
-    for (const target of expansionOf(accepted.forwardPath).targets) {
-      const domain = canonicalDomain(splitAddress(target.address)?.domain ?? '');
-      const identity = identityOf(target, domain);
-      if (seen.has(identity)) continue;
-      seen.add(identity);
-      placements.set(target.placement, (placements.get(target.placement) ?? 0) + 1);
-      const lane = laneOf(table, { domain, queueId, local: !isRemote(target) });
-      const recipient: Recipient = {
-        address: target.address,
-        ordinal,
-        notify: accepted.notify,
-        orcpt: orcptOf(accepted, target.address),
-        nextHop: nextHopOf(target, domain),
-        verdict: verdictOf(target.placement),
-      };
-      const inLane = lanes.get(lane);
-      if (inLane) inLane.push(recipient);
-      else lanes.set(lane, [recipient]);
+    const { forwardPath, orcpt, notify } = accepted;
+    const { targets } = expansionOf(forwardPath);
+    const isReported = targets.length > 1 && (notify & NOTIFY.SUCCESS) !== 0;
+    for (const target of targets) {
+      const { address, placement } = target;
+      const wanted = isReported && address !== forwardPath ? notifyOfMember(notify) : notify;
+      const recipient = { address, ordinal, notify: wanted, orcpt: orcptOf(accepted, address), verdict: verdictOf(placement) };
+      if (place(placing, target, recipient)) placements.set(placement, (placements.get(placement) ?? 0) + 1);
     }
+    const list: Target = { address: forwardPath, placement: Placement.MAILBOX, name: '' };
+    if (isReported) place(placing, list, { address: forwardPath, ordinal, notify: NOTIFY.SUCCESS, orcpt, verdict: EXPANDED });
   });
-  return { lanes, recipients: seen.size, placements };
+  return { lanes: placing.lanes, recipients: placing.seen.size, placements };
 }
 
 const CHUNK_MAX_RECIPIENTS = 1000;

@@ -110,6 +110,31 @@ test('a recipient that several ordinals lead to is enqueued once, for the first;
   assert.deepEqual(found.sort(), ['0 Zoe@far.example', '1 ann@here.example rfc822;list@here.example', '3 zoe@far.example']);
 });
 
+test('success of an address that leads to several is reported once, by the address; of one that leads to one, by that one', async () => {
+  const lists: Record<string, readonly string[]> = {
+    'list@here.example': ['a@one.example', 'b@one.example'],
+    'own@here.example': ['own@here.example', 'c@one.example'],
+    'one@here.example': ['d@one.example'],
+  };
+  const answer: Answer = (path) => (lists[path] ?? [path]).map((address) => remote(address)[0] as Target);
+  const { log, start, stop } = createBench(answer);
+  await start();
+  const recipients = Object.keys(lists).map((forwardPath, at) => ({ forwardPath, notify: at === 0 ? 2 : 6, orcpt: '' }));
+  await accept(log, accepted('Q1', [], { recipients }));
+  await committed(log, 1);
+  await stop();
+  const found = recipientsIn(log).map(({ address, notify, verdict }) => `${address} ${notify} ${verdict?.reply?.code ?? ''}`.trim());
+  assert.deepEqual(found.sort(), [
+    'a@one.example 1',
+    'b@one.example 1',
+    'c@one.example 4',
+    'd@one.example 6',
+    'list@here.example 2 250',
+    'own@here.example 6',
+  ]);
+  assert.equal(enqueuedIn(log)[0]?.enqueued.expandedRecipients, 6);
+});
+
 test('an alias of 10,000 recipients in one lane is cut into chunks that the log takes', async () => {
   const path = 'all@here.example';
   const addresses = Array.from({ length: 10_000 }, (_, at) => `${'x'.repeat(50)}${at}@one.example`);
