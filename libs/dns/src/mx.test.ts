@@ -214,6 +214,11 @@ test('an address in place of a name is no host', async () => {
   assert.equal(status(await plan('a.test', { 'a.test': { MX: [[1, '192.0.2.9']] } })), 'bounced 550 5.4.4');
 });
 
+test('a name that is no host name is no host', async () => {
+  const MX = ['a b.test', 'a\n.test', 'ü.test', 'a..test', `${'x'.repeat(70)}.test`].map((name) => [1, name] as const);
+  assert.equal(status(await plan('a.test', { 'a.test': { MX } })), 'bounced 550 5.4.4');
+});
+
 test('address literals need no resolver', async () => {
   const four = await plan('[192.0.2.1]', {});
   assert.deepEqual(four.is === 'hosts' && [four.site, four.hosts[0]?.addresses], ['[192.0.2.1]', ['192.0.2.1']]);

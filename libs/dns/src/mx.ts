@@ -79,13 +79,18 @@ export function shuffled<T>(items: readonly T[], random: () => number): T[] {
 export const inOrder = <T extends { readonly preference: number }>(hosts: readonly T[], random: () => number): T[] =>
   shuffled(hosts, random).sort((a, b) => a.preference - b.preference);
 
+/** What may stand in a log line and be looked up; an address in place of a name is no host (RFC 5321 §5.1). */
+const isHostName = (name: string): boolean => isIP(name) === 0 && asciiName(name) === name && /^[a-z0-9_.-]+$/.test(name);
+
 /** Names of the hosts to try, from the domain's MX records (RFC 5321 §5.1, RFC 7505 §3). */
 function hostNames(domain: string, answer: Answer<'MX'>, options: MxOptions): Names | MxPlan {
   if (answer.is === 'failed') return resolverTrouble(domain, answer.reason);
   const { ttlMs, authenticated } = answer;
   if (answer.is === 'nxdomain') return bounce(550, '5.1.2', `${domain} does not exist`, ttlMs);
   const records = answer.is === 'found' ? answer.records : [];
-  const listed = records.map(({ exchange, preference }) => ({ name: exchange, preference })).filter(({ name }) => isIP(name) === 0);
+  const listed = records
+    .map(({ exchange, preference }) => ({ name: exchange, preference }))
+    .filter(({ name }) => name === '' || isHostName(name));
   if (records.length === 1 && listed[0]?.name === '') return bounce(556, '5.1.10', `${domain} accepts no mail (null MX)`, ttlMs);
   const named = answer.is === 'found' ? listed.filter(({ name }) => name !== '') : [{ name: domain, preference: 0 }];
   const own = Math.min(...named.filter(({ name }) => options.ownNames.includes(name)).map(({ preference }) => preference));

@@ -2,7 +2,6 @@ import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { MxHost } from '@angarium/dns';
 import type { Clock, Config } from '@angarium/runtime';
-import { printable } from '@angarium/smtp';
 import { type Connected, connectAny, isOwnFault } from './connect.ts';
 import type { Connections } from './connections.ts';
 import { type Contents, createContents } from './contents.ts';
@@ -10,7 +9,6 @@ import { failureReply, ownReply } from './outcome.ts';
 import { orderHosts, type SmtpPlan } from './plan.ts';
 import type { AttemptResult, Job } from './port.ts';
 import { prepare } from './prepare.ts';
-import { MAX_TEXT_OCTETS } from './smtp/reply.ts';
 import { type OpenFailure, type SessionTimeouts, SmtpSession } from './smtp/session.ts';
 import { type TransactionResult, transact } from './smtp/transaction.ts';
 import { Tally } from './tally.ts';
@@ -71,7 +69,7 @@ async function secure(attempt: Attempt, host: MxHost, { connection }: Connected)
   }
   if (!failure) return session;
   session.drop();
-  if (failure.kind === 'auth') tally.stop(ownReply('4.7.8', printable(`${host.name}: ${failure.text}`, MAX_TEXT_OCTETS)));
+  if (failure.kind === 'auth') tally.stop(ownReply('4.7.8', `${host.name}: ${failure.text}`));
   else tally.hostFailed({ reply: failureReply(failure, host.name), ownFault: false });
   return undefined;
 }
@@ -141,6 +139,8 @@ async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
       continue;
     }
     if (tally.transacted(result, [...lines.keys()], { host: host.name, relayed: !extensions.has('DSN') })) return;
+    // It got somewhere: what a long list of recipients needs is not what a dead site costs.
+    attempt.sessionsLeft = deps.config.delivery.sessionsPerAttempt;
   }
 }
 

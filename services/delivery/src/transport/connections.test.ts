@@ -112,6 +112,15 @@ test('recipients over the limit of one transaction go in further ones on the sam
   assert.equal(hosts[0]?.connections(), 1);
 });
 
+test('a host that closes after each message still gets all of a long list of recipients', async (t) => {
+  const { hosts, send } = await startBench(t, [{ answers: { '.': { raw: '250 2.0.0 ok\r\n', and: 'drop' } } }], {
+    delivery: { maxRecipientsPerTransaction: 1, sessionsPerAttempt: 2 },
+  });
+  const result = await send({ recipients: recipients(...Array.from({ length: 8 }, (_, index) => `r${index}@test.test`)) });
+  assert.deepEqual(new Set(outcomes(result)), new Set(['delivered 250 2.0.0']));
+  assert.equal(hosts[0]?.connections(), 8);
+});
+
 test('kept connections make room when more than the total are open', async (t) => {
   const { hosts, send } = await startBench(t, [{ offers: OFFERS }], { delivery: { maxConnections: 2 } });
   await Promise.all([send(), send(), send(), send()]);

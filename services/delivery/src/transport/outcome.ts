@@ -1,6 +1,6 @@
-import { classifyReply, type ReplyStage } from '@angarium/smtp';
+import { classifyReply, printable, type ReplyStage } from '@angarium/smtp';
 import type { RemoteReply } from './port.ts';
-import type { HostReply } from './smtp/reply.ts';
+import { type HostReply, MAX_TEXT_OCTETS } from './smtp/reply.ts';
 import type { SessionFailure } from './smtp/session.ts';
 import type { TransactionResult } from './smtp/transaction.ts';
 
@@ -13,7 +13,13 @@ export type Conclusion =
   | { readonly is: 'elsewhere'; readonly reply: RemoteReply };
 
 /** Reply of our own: code 0, no remote host. */
-export const ownReply = (enhanced: string, text: string): RemoteReply => ({ code: 0, enhanced, text, remoteHost: '' });
+export const ownReply = (enhanced: string, text: string): RemoteReply => ({
+  code: 0,
+  enhanced,
+  // Errors of TLS hold line ends, and names out of a stranger's certificate.
+  text: printable(text.replace(/\s+/g, ' ').trim(), MAX_TEXT_OCTETS),
+  remoteHost: '',
+});
 
 /** What is no reply of SMTP is our word about the host, not the host's. */
 export const remoteReply = ({ code, enhanced, text }: HostReply, host: string): RemoteReply =>
@@ -30,7 +36,7 @@ const FAILURE_STATUS: Readonly<Record<SessionFailure['kind'], string>> = {
 
 export function failureReply(failure: SessionFailure, host: string): RemoteReply {
   if (failure.reply) return remoteReply(failure.reply, host);
-  return ownReply(FAILURE_STATUS[failure.kind], `${host}: ${failure.text}`.slice(0, 1000));
+  return ownReply(FAILURE_STATUS[failure.kind], `${host}: ${failure.text}`);
 }
 
 /**
@@ -51,7 +57,7 @@ const understood = ({ code }: HostReply): boolean => (code >= 200 && code < 300)
 function classified(stage: ReplyStage, reply: HostReply, host: string): Conclusion {
   if (!understood(reply)) {
     const text = reply.code === 0 ? reply.text : `protocol error, the host said: ${reply.code} ${reply.text}`;
-    return { is: 'done', result: 'deferred', reply: ownReply('4.5.0', text.slice(0, 1000)) };
+    return { is: 'done', result: 'deferred', reply: ownReply('4.5.0', text) };
   }
   return { is: 'done', result: classifyReply(stage, reply.code), reply: remoteReply(reply, host) };
 }

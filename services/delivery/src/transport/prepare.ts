@@ -42,6 +42,9 @@ function mailLine(job: Job, o: { extensions: Extensions; octets: number; smtputf
   return `MAIL FROM:<${o.from}>${parameters.join('')}`;
 }
 
+/** No address that was parsed holds them; one that was not must not become a command. */
+const BREAKS_LINES = /\p{Cc}/u;
+
 /** A header with raw 8-bit octets that nobody declared to be UTF-8 goes the way of the body. */
 const hasUtf8Header = (job: Job): boolean => job.smtputf8 && job.headerUtf8;
 
@@ -81,6 +84,7 @@ export async function prepare(job: Job, indexes: readonly number[], o: { extensi
   const form = await fittingForm(job, o);
   if (from === undefined) return refuseAll(indexes, refusal(553, '5.6.7', 'the host does not take the sender address (SMTPUTF8)'));
   if ('code' in form) return refuseAll(indexes, form);
+  if (BREAKS_LINES.test(from)) return refuseAll(indexes, refusal(553, '5.1.7', 'the sender address holds control characters'));
 
   const refused = new Map<number, RemoteReply>();
   const addressed = new Map<number, { readonly recipient: JobRecipient; readonly address: string }>();
@@ -89,6 +93,7 @@ export async function prepare(job: Job, indexes: readonly number[], o: { extensi
     if (!recipient) continue;
     const address = offersUtf8 ? recipient.address : asciiForm(recipient.address);
     if (address === undefined) refused.set(index, refusal(553, '5.6.7', 'the host does not take the recipient address (SMTPUTF8)'));
+    else if (BREAKS_LINES.test(address)) refused.set(index, refusal(553, '5.1.3', 'the recipient address holds control characters'));
     else addressed.set(index, { recipient, address });
   }
   const isUtf8 = !isAscii(from) || [...addressed.values()].some(({ address }) => !isAscii(address)) || hasUtf8Header(job);

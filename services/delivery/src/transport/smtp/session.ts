@@ -78,6 +78,8 @@ const REPLY_OCTETS = 65_536;
 /** Replies received and not asked for yet; more is a flood. */
 const MAX_QUEUED_REPLIES = 2000;
 const QUIT_MS = 5000;
+/** Longest wait for the host's end of a connection that we have closed. */
+const CLOSE_MS = 2000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 function connectionOptions(o: SessionOptions): SMTPConnectionOptions {
@@ -93,7 +95,7 @@ function connectionOptions(o: SessionOptions): SMTPConnectionOptions {
     maxResponseSize: REPLY_OCTETS,
     // Deadlines are ours, below.
     socketTimeout: LONGEST_TIMER_MS,
-    socketCloseTimeout: 5000,
+    socketCloseTimeout: CLOSE_MS,
     logger: false,
   };
 }
