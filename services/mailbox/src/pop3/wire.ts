@@ -137,7 +137,10 @@ export function createWire(socket: Socket): Wire {
     startTls: async (context) => {
       if (state.isClosed) throw new ConnectionLost('closed');
       const secure = wrap(state, context, onClose);
-      const secured = new Promise<boolean>((resolve) => secure.once('secure', () => resolve(true)));
+      // The socket may be half open: an end in the middle of a handshake closes nothing by itself.
+      const secured = new Promise<boolean>((resolve) => {
+        secure.once('secure', () => resolve(true)).once('end', () => resolve(false));
+      });
       if (!(await Promise.race([secured, closed.then(() => false)]))) throw new ConnectionLost('no handshake');
     },
     end: () => {

@@ -105,7 +105,12 @@ async function open(lasting: Lasting): Promise<TestMailbox> {
   const metrics = createMetrics({ withProcess: false });
   const deps = { config, clock, random: Math.random, logger: silentLogger, metrics, blobs, directory, tls };
   const service = createMailbox({ ...deps, database: sqlite.db });
-  await service.start();
+  try {
+    await service.start();
+  } catch (error) {
+    await sqlite.close();
+    throw error;
+  }
   const end = async () => {
     await service.stop();
     await sqlite.close();
