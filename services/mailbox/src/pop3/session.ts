@@ -76,7 +76,7 @@ function refuse(state: State, text: string): Effect[] {
 type Verb = (state: State, argument: string) => Effect[];
 type TransactionVerb = (state: State, argument: string, transaction: Transaction) => Effect[];
 
-/** RFC 2449 §6, RFC 2595 §4, RFC 3206 §6, RFC 5034 §3. Logins are announced only where they are allowed. */
+/** RFC 2449 §6, RFC 2595 §4, RFC 5034 §3. Logins are announced only where they are allowed. */
 function capabilities(state: State): Effect[] {
   const login = state.isSecure ? ['USER', 'SASL PLAIN'] : [];
   const startTls = state.isSecure || state.transaction ? [] : ['STLS'];
@@ -94,6 +94,7 @@ function capabilities(state: State): Effect[] {
   return [{ do: 'lines', text: 'capabilities follow', lines }];
 }
 
+/** A matter for whoever set the client up, not for its next try (RFC 3206 §4). */
 const PLAIN_TEXT = '[SYS/PERM] no login without TLS: use STLS first';
 
 function user(state: State, name: string): Effect[] {
