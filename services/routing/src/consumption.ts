@@ -1,10 +1,10 @@
-import { type GroupBatch, OffsetGap, type TopicName } from '@angarium/log';
+import { type GroupBatch, type Log, OffsetGap } from '@angarium/log';
 import { createFloor, type Floor } from './floors.ts';
+import { nameOf, placesOf, ROUTED_TOPICS } from './places.ts';
 import { createPrecedence } from './precedence.ts';
 import { aborted, pause } from './retry.ts';
 import { type BatchDeps, routeBatch } from './route-batch.ts';
 
-export const TOPICS = ['mail.in', 'mail.in.bulk'] as const satisfies readonly TopicName[];
 const GROUP = 'routing';
 const CURE = 'records are missing: restore the log, or raise its incarnation';
 
@@ -18,11 +18,29 @@ interface Partition {
 export interface Progress {
   /** Append time of the first record of each batch in hand. */
   readonly inHandSinceMs: Map<string, number>;
-  /** Partitions, or topics, that stand still because records are missing. */
+  /** Partitions that stand still because records are missing. */
   readonly halted: Set<string>;
+  /** By partition: everything below was committed, and the commit acknowledged. */
+  readonly acknowledged: Map<string, number>;
 }
 
-export const createProgress = (): Progress => ({ inHandSinceMs: new Map(), halted: new Set() });
+export const createProgress = (): Progress => ({ inHandSinceMs: new Map(), halted: new Set(), acknowledged: new Map() });
+
+/** Notes where the group stood before this process commits anything. */
+export async function readCommitted(log: Log, { acknowledged }: Progress): Promise<void> {
+  for (const place of placesOf(log)) acknowledged.set(nameOf(place), await log.committed(GROUP, place.topic, place.partition));
+}
+
+/** Partitions whose next record the log does not hold. */
+async function gapsIn(log: Log): Promise<string[]> {
+  const gaps: string[] = [];
+  for (const place of placesOf(log)) {
+    const { low, high } = await log.marks(place.topic, place.partition);
+    const next = await log.committed(GROUP, place.topic, place.partition);
+    if (next < low || next > high) gaps.push(nameOf(place));
+  }
+  return gaps;
+}
 
 function createBatchHandler(deps: BatchDeps, progress: Progress): (batch: GroupBatch) => Promise<number> {
   const partitions = new Map<string, Partition>();
@@ -35,12 +53,13 @@ function createBatchHandler(deps: BatchDeps, progress: Progress): (batch: GroupB
     return expected;
   };
   return async (batch) => {
-    const name = `${batch.topic}/${batch.partition}`;
+    const name = nameOf(batch);
     const first = batch.records[0];
     if (first === undefined) return batch.committed;
     const partition = partitions.get(name) ?? { floor: createFloor(floorLagMs), expected: batch.committed };
     partitions.set(name, partition);
     if (first.offset > partition.expected) return halt(name, partition, first.offset);
+    progress.acknowledged.set(name, batch.committed);
     partition.floor.note(first.appendedAtMs, batch.committed);
     progress.inHandSinceMs.set(name, first.appendedAtMs);
     const work = () => routeBatch(deps, batch, partition.floor);
@@ -59,12 +78,19 @@ export async function consumeTopics(deps: BatchDeps, progress: Progress): Promis
   const onBatch = createBatchHandler(deps, progress);
   while (!retry.signal.aborted) {
     try {
-      await log.consume({ group: GROUP, topics: TOPICS, maxBatchOctets: config.routing.maxBatchOctets, onBatch, signal: retry.signal });
+      await log.consume({
+        group: GROUP,
+        topics: ROUTED_TOPICS,
+        maxBatchOctets: config.routing.maxBatchOctets,
+        onBatch,
+        signal: retry.signal,
+      });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (error instanceof OffsetGap) {
-        progress.halted.add('log');
-        logger.error({ reason, cure: CURE }, 'routing.consumption.halted');
+        const gaps = await gapsIn(log);
+        for (const name of gaps.length > 0 ? gaps : ['a partition']) progress.halted.add(name);
+        logger.error({ reason, partitions: gaps, cure: CURE }, 'routing.consumption.halted');
         return;
       }
       logger.error({ reason }, 'routing.consumption.failed');

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { type OpenDirectory, openDirectory } from '@angarium/directory';
 import { type Directory, type DirectoryAdmin, Refused, Unavailable } from '@angarium/rpc';
 import type { Service } from '@angarium/runtime';
-import { consumeTopics, createProgress } from './consumption.ts';
+import { consumeTopics, createProgress, readCommitted } from './consumption.ts';
+import { keepHistory } from './history.ts';
 import { createMeters } from './meters.ts';
 import type { BatchDeps } from './route-batch.ts';
 import type { RoutingDeps } from './routing-deps.ts';
@@ -51,7 +52,7 @@ export function createRouting(deps: RoutingDeps): Routing {
   const lagSeconds = () => Math.max(0, ...[...progress.inHandSinceMs.values()].map((sinceMs) => (clock.nowMs() - sinceMs) / 1000));
   const meters = createMeters(deps.metrics, { lagSeconds, halted: () => progress.halted.size });
   let open: OpenDirectory | undefined;
-  let consumption: Promise<void> | undefined;
+  let running: Promise<unknown> = Promise.resolve();
   const directory = behindDoor(() => open?.directory);
   return {
     directory,
@@ -65,11 +66,12 @@ export function createRouting(deps: RoutingDeps): Routing {
       const { retryMs, maxRetryMs } = config.routing;
       const retry = { clock, random, retryMs, maxRetryMs, signal: stopping.signal };
       const batchDeps: BatchDeps = { ...deps, expander: directory, meters, retry };
-      consumption = consumeTopics(batchDeps, progress);
+      await readCommitted(deps.log, progress);
+      running = Promise.all([consumeTopics(batchDeps, progress), keepHistory(batchDeps, progress.acknowledged)]);
     },
     stop: async () => {
       stopping.abort();
-      await consumption;
+      await running;
       const own = deps.directory ? undefined : open;
       open = undefined;
       await own?.close();

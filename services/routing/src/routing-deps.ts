@@ -3,6 +3,7 @@ import type { OpenDirectory } from '@angarium/directory';
 import type { Log } from '@angarium/log';
 import type { LaneTable } from '@angarium/records';
 import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
+import type { RoutedTopic } from './places.ts';
 
 export interface RoutingDeps {
   readonly config: Config;
@@ -17,4 +18,6 @@ export interface RoutingDeps {
   readonly laneTable: (version: number) => LaneTable | undefined;
   /** Left out: `directory.sqlite` in the data folder, opened at start and closed at stop. */
   readonly directory?: OpenDirectory;
+  /** Lowest offset that a projection of these topics still needs; left out: none needs what was routed 5 minutes ago. */
+  readonly keepFrom?: (topic: RoutedTopic, partition: number) => number;
 }
