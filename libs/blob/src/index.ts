@@ -1,1 +1,3 @@
+export { type FileBlobsOptions, openFileBlobs } from './file-blobs.ts';
+export { createMemoryBlobs } from './memory-blobs.ts';
 export * from './port.ts';

@@ -1,1 +1,11 @@
+export { type EmbeddedLog, type EmbeddedLogOptions, openEmbeddedLog } from './embedded/embedded-log.ts';
+export { DamagedLog } from './embedded/recovery.ts';
+export {
+  type AppendFate,
+  createMemoryStorage,
+  type MemoryLog,
+  type MemoryLogOptions,
+  type MemoryStorage,
+  openMemoryLog,
+} from './memory/memory-log.ts';
 export * from './port.ts';

@@ -1,0 +1,13 @@
+/** Largest value of a record (design §3). */
+export const VALUE_MAX_OCTETS = 512 * 1024;
+
+export function checkValues(values: readonly Uint8Array[]): void {
+  if (values.length === 0) throw new RangeError('nothing to append');
+  for (const value of values)
+    if (value.length > VALUE_MAX_OCTETS) throw new RangeError(`a record has at most ${VALUE_MAX_OCTETS} octets: ${value.length}`);
+}
+
+export function checkPartition(partition: number, partitions: number, topic: string): void {
+  if (!Number.isInteger(partition) || partition < 0 || partition >= partitions)
+    throw new RangeError(`${topic} has no partition ${partition}`);
+}
