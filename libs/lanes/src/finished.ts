@@ -21,6 +21,15 @@ export interface FinishedFact extends FinishedEntry {
   readonly derived: boolean;
 }
 
+export interface MentionedRecipient {
+  readonly queueId: string;
+  readonly address: string;
+  readonly atMs: number;
+  /** Another source of the same recipient: it may be redelivered too. */
+  readonly partition?: number;
+  readonly srcOffset?: number;
+}
+
 /**
  * Finished recipients that could still be mentioned: for `keptMs` of append time, while routing may redeliver their
  * source, and derived ones as long as the history is kept.
@@ -30,7 +39,8 @@ export interface FinishedFact extends FinishedEntry {
  */
 export interface FinishedRecipients {
   add(fact: FinishedFact): void;
-  find(queueId: string, address: string, nowMs: number): FinishedEntry | undefined;
+  /** Looks up who is mentioned by a record of this append time; from then on it is kept for another `keptMs`. */
+  mentioned(recipient: MentionedRecipient): FinishedEntry | undefined;
   /** Oldest record needed to know all that must not be forgotten. Cost: one pass over all entries. */
   oldestNeeded(nowMs: number): number;
   /** The history now starts here: derived ones that finished in what is gone are forgotten. */
@@ -102,13 +112,11 @@ export function createFinishedRecipients(options: { keptMs: number; floors: Floo
   let size = 0;
   let historyStart = 0;
 
-  const mustKeep = (index: number, nowMs: number): boolean => {
+  const isSettled = (index: number): boolean => {
     const partition = at(columns.partition, index);
-    return (
-      at(columns.atMs, index) + options.keptMs > nowMs ||
-      (partition >= 0 && !options.floors.isSettled(partition, at(columns.srcOffset, index)))
-    );
+    return partition < 0 || options.floors.isSettled(partition, at(columns.srcOffset, index));
   };
+  const mustKeep = (index: number, nowMs: number): boolean => at(columns.atMs, index) + options.keptMs > nowMs || !isSettled(index);
   const isKept = (index: number, nowMs: number): boolean =>
     mustKeep(index, nowMs) || ((at(columns.result, index) & DERIVED) !== 0 && at(columns.needed, index) >= historyStart);
 
@@ -131,11 +139,16 @@ export function createFinishedRecipients(options: { keptMs: number; floors: Floo
       columns.hashB[index] = hashB;
       write(columns, index, fact);
     },
-    find(queueId, address, nowMs) {
-      const entry = at(columns.slots, slotOf(columns, ...hashes(queueId, address)));
-      if (entry === 0 || !isKept(entry - 1, nowMs)) return undefined;
-      const result = (at(columns.result, entry - 1) & ~DERIVED) as FinishedEntry['result'];
-      return { result, attempt: at(columns.attempt, entry - 1), needed: at(columns.needed, entry - 1) };
+    mentioned({ queueId, address, atMs, partition = -1, srcOffset = 0 }) {
+      const index = at(columns.slots, slotOf(columns, ...hashes(queueId, address))) - 1;
+      if (index < 0 || !isKept(index, atMs)) return undefined;
+      columns.atMs[index] = atMs;
+      if (partition >= 0 && isSettled(index)) {
+        columns.partition[index] = partition;
+        columns.srcOffset[index] = srcOffset;
+      }
+      const result = (at(columns.result, index) & ~DERIVED) as FinishedEntry['result'];
+      return { result, attempt: at(columns.attempt, index), needed: at(columns.needed, index) };
     },
     oldestNeeded(nowMs) {
       let oldest = Number.POSITIVE_INFINITY;

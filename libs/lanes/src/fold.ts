@@ -14,6 +14,8 @@ export interface LaneFoldOptions {
   readonly lane: number;
   /** Of the log: floors of an older one say nothing any more. */
   readonly incarnation: number;
+  /** Offset of the first record that will be applied; else the first one tells. */
+  readonly from?: number;
   /**
    * How long a finished recipient stays known and in the log, milliseconds of append time: longer than a stuck TCP send
    * lives, so that no late copy of a record brings it back.
@@ -48,6 +50,8 @@ export interface LaneFold {
   readonly messages: ReadonlyMap<string, LiveMessage>;
   /** Waiting and notifying ones. */
   readonly liveRecipients: number;
+  /** Those without a final fact: what is queued, for the accounting. */
+  readonly waitingRecipients: number;
   /** Highest epoch that a record showed; 0 before the first `Owner`. */
   readonly epoch: number;
   /** Predecessors in a row that died within 60 s of their start, as the last `Owner` says. */
@@ -55,7 +59,7 @@ export interface LaneFold {
   /** Messages whose attempt was announced by `Trying` and never ended: by queue id, the number of owners that died of it. */
   readonly suspects: ReadonlyMap<string, { readonly owners: number }>;
   readonly totals: LaneTotals;
-  /** Offset of the next record; 0 before the first. */
+  /** Offset of the next record; before the first one `from` or 0. */
   readonly position: number;
   /**
    * Highest offset, at most `atMost`, below which nothing is needed to rebuild the live set and to know late records for
@@ -106,6 +110,7 @@ function createState(options: LaneFoldOptions): LaneState {
     epoch: 0,
     epochEvidence: 0,
     liveRecipients: 0,
+    waitingRecipients: 0,
   };
 }
 
@@ -168,9 +173,15 @@ function countDeaths({ reign, messages }: LaneState, nowMs: number): number {
   return diedYoung && messages.size > 0 ? reign.recentDeaths + 1 : 0;
 }
 
+function findNotification({ pending }: LaneState, notifyId: string): Notification | undefined {
+  const recipients = pending.get(notifyId);
+  const message = recipients?.[0]?.message;
+  return recipients === undefined || message === undefined ? undefined : { queueId: message.queueId, message, recipients };
+}
+
 export function createLaneFold(options: LaneFoldOptions): LaneFold {
   const state = createState(options);
-  let position: number | undefined;
+  let position = options.from;
   let atMs = 0;
 
   const advance = (offset: number): void => {
@@ -192,6 +203,9 @@ export function createLaneFold(options: LaneFoldOptions): LaneFold {
     get liveRecipients() {
       return state.liveRecipients;
     },
+    get waitingRecipients() {
+      return state.waitingRecipients;
+    },
     get epoch() {
       return state.epoch;
     },
@@ -211,11 +225,7 @@ export function createLaneFold(options: LaneFoldOptions): LaneFold {
       state.spans.forget(low);
     },
     oldest: (limit) => oldestMessages(state, limit, atMs),
-    notification(notifyId) {
-      const recipients = state.pending.get(notifyId);
-      const message = recipients?.[0]?.message;
-      return recipients === undefined || message === undefined ? undefined : { queueId: message.queueId, message, recipients };
-    },
+    notification: (notifyId) => findNotification(state, notifyId),
     pendingNotifications: () => state.pending.keys(),
     moved: (message, content) => formatMoved(message, content, state.epoch),
     ownerRecord: (owner, nowMs = atMs) => ({

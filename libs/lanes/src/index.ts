@@ -1,3 +1,12 @@
+export {
+  type Accounting,
+  type AccountingCheckpoint,
+  type AccountingOrigin,
+  type AccountingReport,
+  type AccountingTotals,
+  createAccounting,
+  type InPosition,
+} from './accounting.ts';
 export { type ControlFold, createControlFold } from './control.ts';
 export { createLaneFold, type LaneFold, type LaneFoldOptions, type Notification } from './fold.ts';
 export type * from './live.ts';

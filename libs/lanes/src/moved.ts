@@ -113,7 +113,7 @@ interface Rewrite {
   readonly mayReplace: boolean;
 }
 
-/** @returns whether this record now is what the recipient is rebuilt from */
+/** @returns whether this record is what the recipient is rebuilt from now */
 function rewriteRecipient(step: Step, { record, envelope, mayReplace }: Rewrite, one: MovedRecipient): boolean {
   const { state, offset, atMs } = step;
   const { queueId } = envelope;
@@ -126,7 +126,7 @@ function rewriteRecipient(step: Step, { record, envelope, mayReplace }: Rewrite,
     recipient.attempt = 0;
     return true;
   }
-  const known = recipient?.since ?? state.finished.find(queueId, address, atMs)?.needed;
+  const known = recipient?.since ?? state.finished.mentioned({ queueId, address, atMs })?.needed;
   if (known !== undefined) {
     state.spans.forbid(known, offset);
     return false;
@@ -136,7 +136,7 @@ function rewriteRecipient(step: Step, { record, envelope, mayReplace }: Rewrite,
     state.messages.set(queueId, message);
   }
   create(step, message, one);
-  return false;
+  return mayReplace;
 }
 
 /**

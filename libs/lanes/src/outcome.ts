@@ -28,7 +28,10 @@ export function applyEnqueued(step: Step, record: Enqueued): void {
   // A reader that starts between the parts of one message would take it for younger than it is.
   if (message !== undefined) state.spans.forbid(message.oldestOffset, offset);
   for (const one of record.recipients) {
-    const known = message?.recipients.get(one.address)?.since ?? state.finished.find(queueId, one.address, atMs)?.needed;
+    const { address } = one;
+    const known =
+      message?.recipients.get(address)?.since ??
+      state.finished.mentioned({ queueId, address, atMs, partition, srcOffset: record.src?.offset ?? 0 })?.needed;
     if (known !== undefined) {
       state.spans.forbid(known, offset);
       continue;
@@ -88,7 +91,7 @@ function applyToAddress(step: Step, address: string, outcomePart: OutcomePart): 
   const recipient = state.messages.get(outcome.queueId)?.recipients.get(address);
   const total = TOTAL_OF[part.result];
   if (recipient === undefined) {
-    const winner = total === undefined ? undefined : state.finished.find(outcome.queueId, address, atMs);
+    const winner = total === undefined ? undefined : state.finished.mentioned({ queueId: outcome.queueId, address, atMs });
     if (winner !== undefined) countLoser(step, winner, outcomePart);
     return;
   }

@@ -35,6 +35,8 @@ export interface LaneState {
   /** Last record that shows the current epoch. */
   epochEvidence: number;
   liveRecipients: number;
+  /** Live ones without a final fact. */
+  waitingRecipients: number;
 }
 
 /** One record on its way through the fold. */
@@ -70,6 +72,7 @@ export function isCurrent({ state, offset, atMs }: Step, epoch: number): boolean
 export function admit({ state, change }: Step, recipient: HeldRecipient): void {
   recipient.message.recipients.add(recipient);
   state.liveRecipients++;
+  if (recipient.state === 'waiting') state.waitingRecipients++;
   state.totals.enqueued++;
   change.admitted.push(recipient);
 }
@@ -134,6 +137,7 @@ export function finish(step: Step, recipient: HeldRecipient, fact: FinalFact): v
   recipient.attempt = hashText(fact.attemptId);
   recipient.heldUntilMs = 0;
   recipient.expiryForced = false;
+  state.waitingRecipients--;
   state.totals[fact.total]++;
   change.finished.push({ recipient, result: fact.result });
   if (fact.notifyId === '') conclude(step, recipient);
