@@ -25,21 +25,19 @@ function createFolderSync(): (folder: string) => Promise<void> {
       await handle.close();
     }
   };
+  const start = (folder: string): Promise<void> => {
+    const current = syncOnce(folder).finally(() => {
+      if (running.get(folder)?.current === current) running.delete(folder);
+    });
+    running.set(folder, { current, next: undefined });
+    return current;
+  };
   return (folder) => {
     const found = running.get(folder);
-    if (found) {
-      // The one under way may have begun before the caller's rename.
-      found.next ??= found.current.catch(() => {}).then(() => start());
-      return found.next;
-    }
-    const start = (): Promise<void> => {
-      const current = syncOnce(folder).finally(() => {
-        if (running.get(folder)?.current === current) running.delete(folder);
-      });
-      running.set(folder, { current, next: undefined });
-      return current;
-    };
-    return start();
+    if (found === undefined) return start(folder);
+    // The one under way may have begun before the caller's rename.
+    found.next ??= found.current.catch(() => {}).then(() => start(folder));
+    return found.next;
   };
 }
 
