@@ -129,7 +129,9 @@ export async function resolveAddresses(
   const [six, four] = await Promise.all([resolver.query(host, 'AAAA'), resolver.query(host, 'A')]);
   const usable = (answer: Answer<'A'> | Answer<'AAAA'>): string[] =>
     answer.is === 'found'
-      ? shuffled(answer.records, options.random).filter((address) => options.reservedAddresses === 'allow' || !isReservedAddress(address))
+      ? shuffled([...new Set(answer.records)], options.random).filter(
+          (address) => options.reservedAddresses === 'allow' || !isReservedAddress(address),
+        )
       : [];
   const addresses = interleaved(usable(six), usable(four));
   const answered = [six, four].filter((answer) => answer.is !== 'failed');

@@ -77,6 +77,7 @@ async function secure(attempt: Attempt, host: MxHost, { connection }: Connected)
 /** A session with the first address of the host that lets us in. */
 async function openSession(attempt: Attempt, host: MxHost): Promise<SmtpSession | undefined> {
   let left = host.addresses;
+  if (attempt.deps.connections.closed) attempt.tally.stop(ownReply('4.3.2', 'we are shutting down'));
   while (left.length > 0 && attempt.sessionsLeft > 0 && !attempt.tally.stopped) {
     const connected = await connectTo(attempt, host, left);
     const session = await secure(attempt, host, connected);

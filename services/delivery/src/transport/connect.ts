@@ -59,7 +59,7 @@ function tryAddress(address: string, o: ConnectOptions): { readonly done: Promis
 export function connectAny(addresses: readonly string[], o: ConnectOptions): Promise<Connected> {
   return new Promise((resolve) => {
     const failures: ConnectFailure[] = [];
-    const running = new Map<string, () => void>();
+    const running = new Set<() => void>();
     let next = 0;
     let won = false;
     let callOff = () => {};
@@ -68,10 +68,10 @@ export function connectAny(addresses: readonly string[], o: ConnectOptions): Pro
       const address = addresses[next++];
       if (won || address === undefined) return;
       const attempt = tryAddress(address, o);
-      running.set(address, attempt.abandon);
+      running.add(attempt.abandon);
       if (next < addresses.length) callOff = o.clock.after(o.staggerMs, start);
       void attempt.done.then((result) => {
-        running.delete(address);
+        running.delete(attempt.abandon);
         if ('code' in result) {
           failures.push(result);
           if (running.size === 0 && next >= addresses.length && !won) resolve({ connection: undefined, failures });
@@ -80,7 +80,7 @@ export function connectAny(addresses: readonly string[], o: ConnectOptions): Pro
         else {
           won = true;
           callOff();
-          for (const abandon of running.values()) abandon();
+          for (const abandon of running) abandon();
           resolve({ connection: { socket: result, address }, failures });
         }
       });

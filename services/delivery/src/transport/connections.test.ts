@@ -101,6 +101,18 @@ test('close says QUIT and leaves nothing open', async (t) => {
   assert.equal(said(hosts[0]?.lines ?? [], 'QUIT'), 2);
 });
 
+test('after close nothing is opened: what was under way is deferred by our own doing', async (t) => {
+  const { hosts, send, transport } = await startBench(t, [{ answers: { MAIL: { and: 'stall' } } }, {}]);
+  const under = send();
+  await until(() => said(hosts[0]?.lines ?? [], 'MAIL') === 1);
+  await transport.close();
+  for (const result of [await under, await send()]) {
+    assert.equal(result.recipients[0]?.result, 'deferred');
+    assert.equal(result.spent, false);
+  }
+  assert.equal(hosts[1]?.connections(), 0);
+});
+
 test('recipients over the limit of one transaction go in further ones on the same connection', async (t) => {
   const { hosts, send } = await startBench(t, [{ offers: OFFERS }], { delivery: { maxRecipientsPerTransaction: 2 } });
   const result = await send({ recipients: recipients('a@test.test', 'b@test.test', 'c@test.test', 'd@test.test', 'e@test.test') });
@@ -148,6 +160,20 @@ test('a refused address is passed over at once', async (t) => {
   });
   assert.equal(connection?.address, '127.0.0.1');
   assert.deepEqual(failures, [{ address: '127.0.0.9', code: 'ECONNREFUSED' }]);
+  connection?.socket.destroy();
+});
+
+test('an address that is listed twice is no second winner', async (t) => {
+  const { hosts } = await startBench(t, [{}]);
+  const port = hosts[0]?.port ?? 0;
+  const { connection, failures } = await connectAny(['127.0.0.9', '127.0.0.9', '127.0.0.1', '127.0.0.1'], {
+    port,
+    timeoutMs: 60_000,
+    staggerMs: 0,
+    clock: systemClock,
+  });
+  assert.equal(connection?.address, '127.0.0.1');
+  assert.ok(failures.every(({ address }) => address === '127.0.0.9'));
   connection?.socket.destroy();
 });
 

@@ -20,6 +20,7 @@ export class Connections {
   readonly #kept = new Map<SmtpSession, { readonly key: string; readonly sinceMs: number }>();
   readonly #byKey = new Map<string, Set<SmtpSession>>();
   #callOff: (() => void) | undefined;
+  #closed = false;
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
@@ -27,6 +28,11 @@ export class Connections {
 
   get open(): number {
     return this.#open.size;
+  }
+
+  /** Nothing is opened any more. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** From now on its deadlines are kept, until it ends. */
@@ -65,7 +71,7 @@ export class Connections {
       session.drop();
       return;
     }
-    if (session.transactions >= messagesPerConnection || idleMs === 0) {
+    if (session.transactions >= messagesPerConnection || idleMs === 0 || this.#closed) {
       session.leave();
       return;
     }
@@ -77,6 +83,7 @@ export class Connections {
 
   /** Says QUIT on all kept sessions, waits `graceMs` at most for their hosts, then drops whatever is left. */
   async close(graceMs: number): Promise<void> {
+    this.#closed = true;
     const unused = [...this.#kept.keys()];
     for (const session of unused) this.#forget(session);
     const ends = unused.map((session) => new Promise<void>((resolve) => session.once('end', resolve)));

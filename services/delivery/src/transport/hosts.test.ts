@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HostAnswer } from '../../../../test/fixtures/smtp-host.ts';
-import { HUGE, LARGE, outcomes, recipients, startBench } from './fixtures/bench.ts';
+import { NextHopKind } from '@angarium/records';
+import { configSchema, createMetrics, silentLogger, systemClock } from '@angarium/runtime';
+import { startDnsFixture } from '../../../../test/fixtures/dns.ts';
+import { type HostAnswer, startSmtpHost } from '../../../../test/fixtures/smtp-host.ts';
+import { createSmtpTransport } from './create-smtp-transport.ts';
+import { HUGE, LARGE, makeJob, outcomes, recipients, startBench } from './fixtures/bench.ts';
 
 /* Which host takes the message when the first one does not; and waits that end. */
 
@@ -105,10 +109,15 @@ for (const [point, delivery, inDoubt] of [
   }
 }
 
-test('a reply that never ends, one octet at a time, does not stretch the wait', async (t) => {
-  const { send } = await startBench(t, [{ answers: { MAIL: { raw: '250-x\r\n'.repeat(100_000), slowly: true } } }], {
-    delivery: { commandTimeoutMs: 80 },
-  });
+test('a reply that never ends, a piece at a time, does not stretch the wait', { timeout: 20_000 }, async (t) => {
+  const answers = { MAIL: { raw: '2', and: 'repeat' } } as const;
+  const { send } = await startBench(t, [{ answers }], { delivery: { commandTimeoutMs: 80 } });
+  assert.deepEqual(outcomes(await send()), ['deferred 0 4.4.2']);
+});
+
+test('empty lines, one now and then, do not stretch the wait', { timeout: 20_000 }, async (t) => {
+  const answers = { MAIL: { raw: '\r\n', and: 'repeat' } } as const;
+  const { send } = await startBench(t, [{ answers }], { delivery: { commandTimeoutMs: 80 } });
   assert.deepEqual(outcomes(await send()), ['deferred 0 4.4.2']);
 });
 
@@ -141,4 +150,28 @@ test('a host name that looks like a keyword offers nothing by it', async (t) => 
   const result = await send();
   assert.equal(result.recipients[0]?.relayed, true);
   assert.ok(hosts[0]?.segments.includes('DATA\r\n'));
+});
+
+test('a domain is looked up, its host found and the message delivered', async (t) => {
+  const host = await startSmtpHost({ offers: ['PIPELINING'] });
+  const zones = { 'real.test': { MX: [[10, 'alias.test']] as const }, 'alias.test': { CNAME: 'mx.test' }, 'mx.test': { A: ['127.0.0.1'] } };
+  const dns = await startDnsFixture(zones);
+  const transport = createSmtpTransport({
+    config: configSchema.parse({ hostname: 'us.test', delivery: { smtpPort: host.port, dnsServers: [dns.server] } }),
+    clock: systemClock,
+    random: Math.random,
+    logger: silentLogger,
+    metrics: createMetrics({ withProcess: false }),
+    directory: { transport: async () => assert.fail('not asked') },
+  });
+  t.after(async () => {
+    await transport.close();
+    await Promise.all([host.close(), dns.close()]);
+  });
+  const resolution = await transport.resolve({ kind: NextHopKind.MX, name: 'real.test', account: '' });
+  assert.ok(resolution.is === 'plan');
+  assert.equal(resolution.plan.site, 'alias.test');
+  assert.deepEqual(outcomes(await transport.attempt(makeJob(resolution.plan))), ['delivered 250 2.0.0']);
+  const gone = await transport.resolve({ kind: NextHopKind.MX, name: 'gone.test', account: '' });
+  assert.equal(gone.is, 'bounced');
 });

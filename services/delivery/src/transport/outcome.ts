@@ -46,7 +46,7 @@ export function failureReply(failure: SessionFailure, host: string): RemoteReply
 export function isThrottling({ code, text }: { readonly code: number; readonly text: string }): boolean {
   if (code !== 421 && !(code >= 450 && code <= 452)) return false;
   if (/too many recipients/i.test(text)) return false;
-  return /too (?:many|fast|much)|rate|throttl|slow(?:er)? down|concurren|connection limit|limit exceeded|busy|overload|temporarily deferred|unusual/i.test(
+  return /too (?:many|fast|much)|\brate\b|\brate-?limit|throttl|slow(?:er)? down|concurren|connection limit|limit exceeded|busy|overload|temporarily deferred|unusual/i.test(
     text,
   );
 }

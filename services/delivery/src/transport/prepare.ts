@@ -66,7 +66,7 @@ async function fittingForm(
   const mayStay = !isEightBit || extensions.has('8BITMIME');
   const form = mayStay ? contents.asIs() : await contents.sevenBit();
   if (!form) return refusal(554, '5.6.3', 'the host takes no 8-bit content, and this cannot be converted');
-  // RFC 1870 §6.1: what is over the host's own limit is not worth trying.
+  // RFC 1870 §4: what is over the host's own limit is not worth trying.
   const maxOctets = Number(extensions.get('SIZE') || 0);
   if (maxOctets > 0 && form.octets > maxOctets)
     return refusal(552, '5.3.4', `the message has ${form.octets} octets, the host takes ${maxOctets}`);

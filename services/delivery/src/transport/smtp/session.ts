@@ -258,10 +258,11 @@ export class SmtpSession extends Base {
   }
 
   override _processResponse(): void {
+    const awaited = this._responseActions[0];
     super._processResponse();
-    if (this.upgrading) return;
     const next = this._responseActions[0];
-    if (next) this.expect(next.timeoutMs ?? this.#options.timeouts.commandMs, 'no reply in time');
+    // Empty lines answer nothing and buy no time.
+    if (next && next !== awaited && !this.upgrading) this.expect(next.timeoutMs ?? this.#options.timeouts.commandMs, 'no reply in time');
   }
 
   override _sendCommand(line: string, shown?: string): void {
