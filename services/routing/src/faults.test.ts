@@ -4,6 +4,7 @@ import { createLaneTable } from '@angarium/lanes';
 import { OffsetGap } from '@angarium/log';
 import { type Accepted, encodeRecord, type LaneTable, NextHopKind } from '@angarium/records';
 import { type Placement, type Target, Unavailable } from '@angarium/rpc';
+import fc from 'fast-check';
 import { accept, accepted, committed, createBench, deadIn, enqueuedIn, recipientsIn, remote, TABLE, until } from './fixtures/bench.ts';
 
 test('an append that fails is repeated until it works, and nothing is committed before', async () => {
@@ -241,4 +242,40 @@ test('a consumption that fails for another reason is taken up again', async () =
   await committed(log, 1);
   await stop();
   assert.equal(lines.length, 2);
+});
+
+test('whatever fails and wherever it stops: each recipient ends in one lane, none is lost, floors stay behind', async () => {
+  const scenario = fc.record({
+    domains: fc.array(fc.uniqueArray(fc.nat({ max: 30 }), { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 12 }),
+    fates: fc.infiniteStream(fc.constantFrom(undefined, undefined, undefined, 'lost' as const, 'kept' as const)),
+    stopsAfter: fc.array(fc.nat({ max: 30 }), { maxLength: 4 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(scenario, async ({ domains, fates, stopsAfter }) => {
+      const { log, start, stop } = createBench();
+      const messages = domains.map((numbers) => numbers.map((number) => `u@d${number}.example`));
+      for (const [at, paths] of messages.entries()) await accept(log, accepted(`Q${at}`, paths));
+      log.fault = (topic) => (topic === 'mail.lane' ? fates.next().value : undefined);
+      for (const turns of stopsAfter) {
+        await start();
+        for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+        await stop();
+      }
+      log.fault = () => undefined;
+      await start();
+      await committed(log, messages.length);
+      await stop();
+      const lanes = new Map<string, Set<number>>();
+      for (const { lane, enqueued } of enqueuedIn(log)) {
+        assert.ok(enqueued.floor <= (enqueued.src?.offset ?? 0));
+        for (const { address } of enqueued.recipients) {
+          const recipient = `${enqueued.envelope?.queueId} ${address}`;
+          lanes.set(recipient, (lanes.get(recipient) ?? new Set()).add(lane));
+        }
+      }
+      assert.deepEqual([...lanes.keys()].sort(), messages.flatMap((paths, at) => paths.map((path) => `Q${at} ${path}`)).sort());
+      assert.ok([...lanes.values()].every((found) => found.size === 1));
+    }),
+    { numRuns: 60 },
+  );
 });

@@ -48,7 +48,7 @@ async function firstYounger(
  * Gives up what is routed and older than the history that is kept; less is kept where the shared file grows too large.
  * Never a record whose commit is not acknowledged, that is named in `mail.dead`, or that a projection still needs.
  */
-export async function trimRouted(deps: BatchDeps, acknowledged: ReadonlyMap<string, number>): Promise<void> {
+async function trimRouted(deps: BatchDeps, acknowledged: ReadonlyMap<string, number>): Promise<void> {
   const { log, clock, keepFrom } = deps;
   const { historyMs, historyMaxOctets, floorLagMs } = deps.config.routing;
   const dead = await deadFrom(log);

@@ -10,7 +10,7 @@ const REFUSALS: ReadonlyMap<Placement, readonly [enhanced: string, text: string]
   [Placement.DISABLED, ['5.2.1', 'mailbox is disabled']],
 ]);
 
-export function verdictOf(placement: Placement): Verdict | undefined {
+function verdictOf(placement: Placement): Verdict | undefined {
   const refusal = REFUSALS.get(placement);
   if (!refusal) return undefined;
   const [enhanced, text] = refusal;
