@@ -34,7 +34,8 @@ export interface MailboxService extends Service {
 
 /** The MDA and message store: takes deliveries, serves POP3. */
 export function createMailbox(deps: MailboxDeps): MailboxService {
-  const { config, clock, logger, database, blobs, directory } = deps;
+  const { config, clock, logger, blobs, directory } = deps;
+  const database = deps.database.db;
   const shared = { config: config.mailbox, clock, logger, database, blobs };
   let isServing = false;
   const meters = createMeters(deps.metrics, { connections: () => pop3.connections, unstoredOctets: () => deliverer.unstoredOctets });

@@ -2,7 +2,7 @@ import type { BlobStore } from '@angarium/blob';
 import type { Clock, Config, Logger } from '@angarium/runtime';
 import type { Meters } from './meters.ts';
 import { deleteUnnamedBlobs } from './store/bodies.ts';
-import type { MailboxDatabase } from './store/schema.ts';
+import type { StoreDatabase } from './store/schema.ts';
 import { sweepBodies, sweepLedger } from './store/sweep.ts';
 
 export interface SweeperDeps {
@@ -10,7 +10,7 @@ export interface SweeperDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly meters: Meters;
-  readonly database: MailboxDatabase;
+  readonly database: StoreDatabase;
   readonly blobs: BlobStore;
 }
 

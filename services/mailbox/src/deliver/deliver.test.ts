@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { DeliverResult, Refused, Unavailable } from '@angarium/rpc';
 import { sql } from 'kysely';
+import { skipUids } from '../store/schema.ts';
 import { HELLO, message, startTestMailbox, type TestMailbox, type TestMailboxOptions, to } from '../testing/fixture.ts';
 import { readAll } from '../testing/pop3-client.ts';
 
@@ -264,4 +265,14 @@ test('results and totals are counted', async () => {
   const { text } = await box.metrics.scrape();
   assert.match(text, /angarium_mailbox_deliveries_total\{result="stored"\} 1/);
   assert.match(text, /angarium_mailbox_deliveries_total\{result="no_such_account"\} 1/);
+});
+
+test('a restored store gives no UID again that may have been given out after the backup', async () => {
+  const box = await start();
+  await box.deliver({ queueId: 'q1', recipients: to(ANN) });
+  await skipUids(box.sqlite);
+  await box.deliver({ queueId: 'q2', recipients: to(ANN) });
+  const uids = (await box.sqlite.db.selectFrom('messages').select('uid').orderBy('uid').execute()).map(({ uid }) => uid);
+  assert.equal(uids[0], 1);
+  assert.ok(Number(uids[1]) > 1_000_000);
 });

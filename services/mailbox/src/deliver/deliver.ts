@@ -5,7 +5,7 @@ import type { Clock, Config, Logger } from '@angarium/runtime';
 import { SqlBusy, SqlError } from '@angarium/sql';
 import type { Meters } from '../meters.ts';
 import { blobName, deleteBody, putBody } from '../store/bodies.ts';
-import type { MailboxDatabase } from '../store/schema.ts';
+import type { StoreDatabase } from '../store/schema.ts';
 import { type NewBody, type NewDelivery, type NewRecipient, type Stored, storeGroup, type Verdict } from '../store/store-group.ts';
 import type { AccountStates } from './accounts.ts';
 import { finalContent } from './content.ts';
@@ -17,7 +17,7 @@ export interface DeliverDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly meters: Meters;
-  readonly database: MailboxDatabase;
+  readonly database: StoreDatabase;
   readonly blobs: BlobStore;
   readonly accounts: AccountStates;
 }

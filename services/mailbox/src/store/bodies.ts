@@ -1,5 +1,5 @@
 import type { BlobStore } from '@angarium/blob';
-import type { MailboxDatabase } from './schema.ts';
+import type { StoreDatabase } from './schema.ts';
 
 /** A body in the blob store is cut, so that nobody has to hold more of it than this. */
 const PART_OCTETS = 1024 ** 2;
@@ -82,7 +82,7 @@ const LOOKED_UP_AT_ONCE = 128;
  * Deletes blobs of bodies that no row names: a crash came between blob and row, or the row is gone and the deletion
  * failed. Only blobs from before `beforeMs`: younger ones may be about to be named.
  */
-export async function deleteUnnamedBlobs(blobs: BlobStore, database: MailboxDatabase, beforeMs: number): Promise<number> {
+export async function deleteUnnamedBlobs(blobs: BlobStore, database: StoreDatabase, beforeMs: number): Promise<number> {
   let deleted = 0;
   let candidates = new Map<string, string>();
   const look = async () => {

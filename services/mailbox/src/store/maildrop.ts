@@ -1,7 +1,7 @@
 import type { BlobStore } from '@angarium/blob';
 import { type BodyRow, readBody } from './bodies.ts';
 import { chunksOf } from './chunks.ts';
-import type { MailboxDatabase } from './schema.ts';
+import type { StoreDatabase } from './schema.ts';
 
 /** What stands in a mailbox at one moment; both lists are in the order of arrival and of equal length. */
 export interface Listing {
@@ -30,7 +30,7 @@ export interface Maildrop {
 }
 
 export interface MaildropDeps {
-  readonly database: MailboxDatabase;
+  readonly database: StoreDatabase;
   readonly blobs: BlobStore;
   readonly nowMs: () => number;
 }
@@ -53,7 +53,7 @@ export async function openMaildrop(deps: MaildropDeps, account: string): Promise
   };
 }
 
-async function list(database: MailboxDatabase, inbox: { readonly id: number; readonly uidvalidity: number }): Promise<Listing> {
+async function list(database: StoreDatabase, inbox: { readonly id: number; readonly uidvalidity: number }): Promise<Listing> {
   const uids: number[] = [];
   const octets: number[] = [];
   for (let last = 0; ; ) {

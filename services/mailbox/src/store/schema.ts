@@ -1,3 +1,4 @@
+import type { Sqlite } from '@angarium/sql';
 import { type Generated, type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
@@ -71,7 +72,10 @@ export interface MailboxTables {
   ledger: LedgerTable;
 }
 
-export type MailboxDatabase = Kysely<MailboxTables>;
+/** The store as its own parts ask it. */
+export type StoreDatabase = Kysely<MailboxTables>;
+/** The store as it is opened and handed to the service. */
+export type MailboxDatabase = Sqlite<MailboxTables>;
 
 const TABLES = [
   sql`create table accounts (account text primary key, usage_octets integer not null, message_count integer not null) without rowid`,
@@ -105,8 +109,8 @@ const SKIPPED = 2 ** 20;
  * To be called once on a database that was restored from a backup: UIDs that were given out after the backup are never
  * given to other messages, so that clients that saw them miss nothing (RFC 1939 §7, RFC 9051 §2.3.1.1).
  */
-export async function skipUids(database: MailboxDatabase): Promise<void> {
-  await database
+export async function skipUids({ db }: MailboxDatabase): Promise<void> {
+  await db
     .updateTable('mailboxes')
     .set(({ eb }) => ({ uidnext: eb('uidnext', '+', SKIPPED), highestmodseq: eb('highestmodseq', '+', SKIPPED) }))
     .execute();

@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely';
 import { chunksOf } from './chunks.ts';
-import type { MailboxDatabase, MailboxTables } from './schema.ts';
+import type { MailboxTables, StoreDatabase } from './schema.ts';
 
 /** A body as it is to be stored: in the row, or in the blobs of that name. */
 export type NewBody =
@@ -48,7 +48,7 @@ const INBOX = 'INBOX';
  * Stores deliveries in one transaction: ledger rows first, then UIDs under the write lock, then messages. When it
  * resolves, all of it is durable; when it rejects, none is, or the commit is in doubt and a retry finds the ledger.
  */
-export function storeGroup(database: MailboxDatabase, group: readonly NewDelivery[], nowMs: number): Promise<readonly Stored[]> {
+export function storeGroup(database: StoreDatabase, group: readonly NewDelivery[], nowMs: number): Promise<readonly Stored[]> {
   return database.transaction().execute(async (transaction) => {
     const fresh = await enterLedger(transaction, group, nowMs);
     const bodies = await knownBodies(transaction, group);

@@ -1,12 +1,12 @@
 import type { BlobStore } from '@angarium/blob';
 import { deleteBody } from './bodies.ts';
-import type { MailboxDatabase } from './schema.ts';
+import type { StoreDatabase } from './schema.ts';
 
 /** Rows per transaction: deliveries wait for one no longer than for a commit of theirs. */
 const STEP = 128;
 
 /** Forgets one step of deliveries from before `beforeMs`; tells whether more are left. */
-export async function sweepLedger(database: MailboxDatabase, beforeMs: number): Promise<boolean> {
+export async function sweepLedger(database: StoreDatabase, beforeMs: number): Promise<boolean> {
   const old = database.selectFrom('ledger').select(['queue_id', 'address']).where('at_ms', '<', beforeMs).orderBy('at_ms').limit(STEP);
   const { numDeletedRows } = await database
     .deleteFrom('ledger')
@@ -19,7 +19,7 @@ export async function sweepLedger(database: MailboxDatabase, beforeMs: number): 
  * Deletes one step of bodies that lost their last message before `beforeMs`; whether messages name them is looked up in
  * the transaction that deletes the rows. Blobs go after the commit: a crash leaves them to the search of the blob store.
  */
-export async function sweepBodies(database: MailboxDatabase, blobs: BlobStore, beforeMs: number): Promise<boolean> {
+export async function sweepBodies(database: StoreDatabase, blobs: BlobStore, beforeMs: number): Promise<boolean> {
   const { looked, gone } = await database.transaction().execute(async (transaction) => {
     const loose = await transaction
       .selectFrom('loose_bodies')

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeliverRequest, Directory } from '@angarium/rpc';
 import { type Config, configSchema, createMetrics, type KeyPair, silentLogger } from '@angarium/runtime';
-import { openSqlite, type Sqlite } from '@angarium/sql';
+import { openSqlite } from '@angarium/sql';
 import { createMailbox, type MailboxService } from '../create-mailbox.ts';
 import { type MailboxTables, MIGRATIONS } from '../store/schema.ts';
 import { createHandClock, type HandClock } from './hand-clock.ts';
@@ -51,7 +51,7 @@ export interface TestMailbox {
   readonly clock: HandClock;
   readonly blobs: TestBlobs;
   readonly directory: TestDirectory;
-  readonly sqlite: Sqlite<MailboxTables>;
+  readonly sqlite: MailboxDatabase;
   readonly metrics: ReturnType<typeof createMetrics>;
   /** Puts another pair in force. */
   changeTls(pair: KeyPair): void;
@@ -104,7 +104,7 @@ async function open(lasting: Lasting): Promise<TestMailbox> {
   };
   const metrics = createMetrics({ withProcess: false });
   const deps = { config, clock, random: Math.random, logger: silentLogger, metrics, blobs, directory, tls };
-  const service = createMailbox({ ...deps, database: sqlite.db });
+  const service = createMailbox({ ...deps, database: sqlite });
   try {
     await service.start();
   } catch (error) {
