@@ -1,11 +1,10 @@
 import { type GroupBatch, type Log, OffsetGap } from '@angarium/log';
 import { createFloor, type Floor } from './floors.ts';
-import { nameOf, placesOf, ROUTED_TOPICS } from './places.ts';
+import { GROUP, nameOf, placesOf, ROUTED_TOPICS } from './places.ts';
 import { createPrecedence } from './precedence.ts';
 import { aborted, pause } from './retry.ts';
 import { type BatchDeps, routeBatch } from './route-batch.ts';
 
-const GROUP = 'routing';
 const CURE = 'records are missing: restore the log, or raise its incarnation';
 
 interface Partition {
@@ -20,16 +19,9 @@ export interface Progress {
   readonly inHandSinceMs: Map<string, number>;
   /** Partitions that stand still because records are missing. */
   readonly halted: Set<string>;
-  /** By partition: everything below was committed, and the commit acknowledged. */
-  readonly acknowledged: Map<string, number>;
 }
 
-export const createProgress = (): Progress => ({ inHandSinceMs: new Map(), halted: new Set(), acknowledged: new Map() });
-
-/** Notes where the group stood before this process commits anything. */
-export async function readCommitted(log: Log, { acknowledged }: Progress): Promise<void> {
-  for (const place of placesOf(log)) acknowledged.set(nameOf(place), await log.committed(GROUP, place.topic, place.partition));
-}
+export const createProgress = (): Progress => ({ inHandSinceMs: new Map(), halted: new Set() });
 
 /** Partitions whose next record the log does not hold. */
 async function gapsIn(log: Log): Promise<string[]> {
@@ -59,7 +51,6 @@ function createBatchHandler(deps: BatchDeps, progress: Progress): (batch: GroupB
     const partition = partitions.get(name) ?? { floor: createFloor(floorLagMs), expected: batch.committed };
     partitions.set(name, partition);
     if (first.offset > partition.expected) return halt(name, partition, first.offset);
-    progress.acknowledged.set(name, batch.committed);
     partition.floor.note(first.appendedAtMs, batch.committed);
     progress.inHandSinceMs.set(name, first.appendedAtMs);
     const work = () => routeBatch(deps, batch, partition.floor);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type OpenDirectory, openDirectory } from '@angarium/directory';
 import { type Directory, type DirectoryAdmin, Refused, Unavailable } from '@angarium/rpc';
 import type { Service } from '@angarium/runtime';
-import { consumeTopics, createProgress, readCommitted } from './consumption.ts';
+import { consumeTopics, createProgress } from './consumption.ts';
 import { keepHistory } from './history.ts';
 import { createMeters } from './meters.ts';
 import type { BatchDeps } from './route-batch.ts';
@@ -66,8 +66,7 @@ export function createRouting(deps: RoutingDeps): Routing {
       const { retryMs, maxRetryMs } = config.routing;
       const retry = { clock, random, retryMs, maxRetryMs, signal: stopping.signal };
       const batchDeps: BatchDeps = { ...deps, expander: directory, meters, retry };
-      await readCommitted(deps.log, progress);
-      running = Promise.all([consumeTopics(batchDeps, progress), keepHistory(batchDeps, progress.acknowledged)]);
+      running = Promise.all([consumeTopics(batchDeps, progress), keepHistory(batchDeps)]);
     },
     stop: async () => {
       stopping.abort();

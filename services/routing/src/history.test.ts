@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { encodeRecord } from '@angarium/records';
 import { configSchema } from '@angarium/runtime';
 import { accept, accepted, clock, committed, createBench, deadIn, until } from './fixtures/bench.ts';
+import type { RoutingDeps } from './index.ts';
 
 const HOUR_MS = 3_600_000;
 const config = configSchema.parse({ routing: { historyMs: HOUR_MS, floorLagMs: 60_000, historyMaxOctets: 1000 } });
@@ -15,7 +16,7 @@ function createHistoryBench(more: { keepFrom?: () => number } = {}) {
   return {
     ...bench,
     low,
-    start: () => bench.start({ config, clock: { ...clock, nowMs: () => log.nowMs }, ...more }),
+    start: (deps: Partial<RoutingDeps> = {}) => bench.start({ config, clock: { ...clock, nowMs: () => log.nowMs }, ...more, ...deps }),
     /** Routes one message at each of these times. */
     route: async (...timesMs: number[]) => {
       for (const nowMs of timesMs) {
@@ -56,14 +57,14 @@ test('what is not routed is never given up, however old', async () => {
   await stop();
 });
 
-test('a commit of an earlier run counts as acknowledged', async () => {
+test('what an earlier run routed is given up without new mail', async () => {
   const { start, stop, route, low, log } = createHistoryBench();
   await start();
   await route(0, 1);
   await stop();
   log.nowMs = 2 * HOUR_MS;
   await start();
-  await until(async () => (await low()) === 2, 'given up after a restart without new mail');
+  await until(async () => (await low()) === 2, 'given up after a restart');
   await stop();
 });
 
@@ -98,6 +99,17 @@ test('less is kept when the shared file grows too large', async () => {
   await route(0, 1, 100_000);
   log.held = 1001;
   log.nowMs = 100_001;
+  await until(async () => (await low()) === 2, 'given up down to the lag');
+  await stop();
+});
+
+test('less is kept when the disk is nearly full', async () => {
+  const { start, stop, route, low, log } = createHistoryBench();
+  let freeShare = 0.5;
+  await start({ log: { ...log, freeShare: () => freeShare } });
+  await route(0, 1, 100_000);
+  log.nowMs = 100_001;
+  freeShare = 0.19;
   await until(async () => (await low()) === 2, 'given up down to the lag');
   await stop();
 });

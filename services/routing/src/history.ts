@@ -1,6 +1,6 @@
 import type { Log } from '@angarium/log';
 import { decodeRecord } from '@angarium/records';
-import { nameOf, type Place, placesOf } from './places.ts';
+import { GROUP, nameOf, type Place, placesOf } from './places.ts';
 import { pause } from './retry.ts';
 import type { BatchDeps } from './route-batch.ts';
 
@@ -44,33 +44,38 @@ async function firstYounger(
   return low;
 }
 
+/** How long what is routed stays: less where the shared file grows too large, or the disk is nearly full. */
+function keptMs({ log, config }: BatchDeps, { topic, partition }: Place): number {
+  const { historyMs, historyMaxOctets, floorLagMs } = config.routing;
+  const isTight = log.heldOctets(topic, partition) > historyMaxOctets || (log.freeShare?.() ?? 1) < config.journal.freeShareForHistory;
+  return isTight ? Math.min(historyMs, floorLagMs) : historyMs;
+}
+
 /**
- * Gives up what is routed and older than the history that is kept; less is kept where the shared file grows too large.
- * Never a record whose commit is not acknowledged, that is named in `mail.dead`, or that a projection still needs.
+ * Gives up what is routed and older than its history. Never a record that is not committed, that is named in `mail.dead`,
+ * or that a projection still needs.
  */
-async function trimRouted(deps: BatchDeps, acknowledged: ReadonlyMap<string, number>): Promise<void> {
+async function trimRouted(deps: BatchDeps): Promise<void> {
   const { log, clock, keepFrom } = deps;
-  const { historyMs, historyMaxOctets, floorLagMs } = deps.config.routing;
   const dead = await deadFrom(log);
   for (const place of placesOf(log)) {
     const { topic, partition } = place;
     const { low } = await log.marks(topic, partition);
-    const needed = Math.min(dead.get(nameOf(place)) ?? Infinity, keepFrom?.(topic, partition) ?? Infinity);
-    const bound = Math.min(acknowledged.get(nameOf(place)) ?? low, needed);
-    const keptMs = log.heldOctets(topic, partition) > historyMaxOctets ? Math.min(historyMs, floorLagMs) : historyMs;
-    const below = bound > low ? await firstYounger(log, place, { low, bound }, clock.nowMs() - keptMs) : low;
+    const committed = await log.committed(GROUP, topic, partition);
+    const bound = Math.min(committed, dead.get(nameOf(place)) ?? committed, keepFrom?.(topic, partition) ?? committed);
+    const below = bound > low ? await firstYounger(log, place, { low, bound }, clock.nowMs() - keptMs(deps, place)) : low;
     if (below > low) await log.trim(topic, partition, below);
   }
 }
 
 /** Trims again and again until the signal aborts. */
-export async function keepHistory(deps: BatchDeps, acknowledged: ReadonlyMap<string, number>): Promise<void> {
+export async function keepHistory(deps: BatchDeps): Promise<void> {
   const { signal } = deps.retry;
   for (;;) {
     await pause(deps.clock, deps.config.routing.trimEveryMs, signal);
     if (signal.aborted) return;
     try {
-      await trimRouted(deps, acknowledged);
+      await trimRouted(deps);
     } catch (error) {
       deps.logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'routing.history.trim_failed');
     }

@@ -1,5 +1,7 @@
 import type { Log } from '@angarium/log';
 
+/** Name under which routing's positions are committed. */
+export const GROUP = 'routing';
 export const ROUTED_TOPICS = ['mail.in', 'mail.in.bulk'] as const;
 export type RoutedTopic = (typeof ROUTED_TOPICS)[number];
 

@@ -12,7 +12,8 @@ export interface RoutingDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly log: Log;
+  /** `freeShare`: share of the disk that is free, where the log has one. */
+  readonly log: Log & { freeShare?(): number };
   readonly blobs: BlobStore;
   /** Table by the version that ingress stamped; `undefined`: not known yet, routing waits for it. */
   readonly laneTable: (version: number) => LaneTable | undefined;
