@@ -19,6 +19,12 @@ export const deliverySchema = z.strictObject({
   siteConnections: atLeastOne.default(20).describe('Connections to one site at once: the ceiling of the adaptive concurrency.'),
   siteInitialConnections: atLeastOne.default(5).describe('Connections to a site that is not known yet.'),
   mailboxConcurrency: atLeastOne.default(64).describe('Deliveries to the mailbox service at once.'),
+  maxRecipientsPerMailboxDelivery: atLeastOne.default(1000).describe('Recipients of one delivery to the mailbox service.'),
+  mailboxProbeMs: z
+    .array(durationMs)
+    .min(1)
+    .default([1000, 2000, 5000, 10_000])
+    .describe('Pauses between tries while the mailbox service does not answer; the last one repeats.'),
   maxRecipientsPerTransaction: atLeastOne.default(100).describe('Recipients in one transaction (RFC 5321 §4.5.3.1.8).'),
   messagesPerConnection: atLeastOne.default(100).describe('Messages sent over a kept connection before it is closed.'),
   connectionIdleMs: durationMs.default(5000).describe('How long an unused connection is kept.'),
@@ -60,10 +66,27 @@ export const deliverySchema = z.strictObject({
     .min(1)
     .default(minutes(1, 2, 5, 10, 20, 40))
     .describe('Pauses between probes of a dead site; the last one repeats.'),
+  throttledSitePauseMs: z
+    .array(durationMs)
+    .min(1)
+    .default([10_000, 30_000, 60_000, 120_000, 300_000])
+    .describe('Pauses of a site that asks to come more slowly than one connection at a time; the last one repeats.'),
+  ownFaultRetryMs: z
+    .array(durationMs)
+    .min(1)
+    .default([5000, 15_000, 60_000, 300_000])
+    .describe('Pauses after trouble of our own (resolver, blob store), which spends no attempt; the last one repeats.'),
+  resolveConcurrency: atLeastOne.default(256).describe('Next hops looked up at once.'),
+  maxIdleSites: atLeastOne.default(10_000).describe('Sites without waiting mail whose state is remembered.'),
+  bodyCacheOctets: octets.default(32 * 1024 ** 2).describe('Contents of fresh mail that are kept at hand.'),
+  notifyConcurrency: atLeastOne.default(16).describe('Delivery status notifications written at once.'),
+  notifyInlineOctets: octets.default(32 * 1024).describe('A longer notification goes to the blob store.'),
+  notifyFullOctets: octets.default(1024 ** 2).describe('A longer message is returned in a notification as its header section only.'),
   maxUnacknowledgedOutcomes: atLeastOne
     .default(500)
     .describe('Outcomes not yet durable; above it nothing starts: the bound of duplicates.'),
   maxUnacknowledgedMs: durationMs.default(5000).describe('Age of the oldest outcome not yet durable above which nothing starts.'),
+  appendMaxRetryMs: durationMs.default(2000).describe('Longest pause before a failed append to the log is tried again.'),
   moveAfterRecords: atLeastOne
     .default(100_000)
     .describe('Distance in records from low mark to tail at which old messages are rewritten at the tail.'),
@@ -72,6 +95,9 @@ export const deliverySchema = z.strictObject({
     .default(1024 ** 3)
     .describe('Octets of the shared log file behind a lane at which its old messages are rewritten.'),
   historyMs: durationMs.default(86_400_000).describe('How long finished records stay in the log for the queue tools.'),
+  housekeepingMs: durationMs.default(10_000).describe('How often lanes are trimmed, old messages rewritten and the count saved.'),
+  sweepEveryMs: durationMs.default(3_600_000).describe('How often the blob store is searched for contents that nobody needs.'),
+  sharedBlobMs: durationMs.default(86_400_000).describe('Age at which a content shared by several lanes may be deleted.'),
   drainMs: durationMs.default(20_000).describe('Longest wait for transactions on the wire when stopping.'),
   reservedAddresses: z
     .enum(['refuse', 'allow'])

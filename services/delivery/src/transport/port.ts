@@ -31,6 +31,8 @@ export interface JobRecipient {
   readonly notify: number;
   /** Decoded, with its type; empty is absent. */
   readonly orcpt: string;
+  /** The account's address; only for final delivery. */
+  readonly account?: string;
 }
 
 /** One message for recipients of one site. */
@@ -59,6 +61,8 @@ export interface RecipientResult {
   readonly reply: RemoteReply;
   /** Delivered to a host that does not speak RFC 3461. */
   readonly relayed: boolean;
+  /** Deferred by trouble of our own: no attempt of this recipient is spent, whatever `spent` says. */
+  readonly ownFault?: boolean;
 }
 
 export interface AttemptResult {

@@ -1,0 +1,104 @@
+import type { LiveMessage, LiveRecipient } from '@angarium/lanes';
+import { BodyType, Ret } from '@angarium/records';
+import type { Ticket, Verdict } from '@angarium/scheduler';
+import type { Core, Flight } from '../core.ts';
+import type { Route } from '../hops.ts';
+import type { Lane } from '../lane/lane.ts';
+import type { Fault } from '../meters.ts';
+import { reasonOf } from '../pause.ts';
+import { MAILBOX_SITE } from '../transport/mailbox.ts';
+import type { AttemptResult, Job, RemoteReply } from '../transport/port.ts';
+import { concludeAttempt } from './conclude.ts';
+import { momentOf, record } from './record.ts';
+
+/** Recipients of one message on their way to one site. */
+export interface Attempt {
+  readonly lane: Lane;
+  readonly message: LiveMessage;
+  readonly recipients: readonly LiveRecipient[];
+  readonly route: Route;
+  readonly ticket: Ticket;
+  readonly flight: Flight;
+}
+
+/** What is left to be scheduled anew, and what the site is to be told. */
+export interface Ended {
+  readonly verdict: Verdict;
+  /** An attempt was made and counts. */
+  readonly spent: boolean;
+  readonly reply: RemoteReply | undefined;
+  /** Put off by trouble of our own. */
+  readonly unspent: readonly LiveRecipient[];
+  readonly note: string;
+}
+
+const RET: Readonly<Partial<Record<Ret, Job['ret']>>> = { [Ret.FULL]: 'full', [Ret.HDRS]: 'hdrs' };
+
+export const isWaiting = (recipient: LiveRecipient): boolean =>
+  recipient.state === 'waiting' && recipient.message.recipients.get(recipient.address) === recipient;
+
+function createJob(core: Core, { message, recipients, route, flight }: Attempt, content: Uint8Array): Job {
+  const { envelope } = message;
+  return {
+    plan: route.plan,
+    queueId: message.queueId,
+    reversePath: envelope.reversePath,
+    envid: envelope.envid,
+    ret: RET[envelope.ret] ?? '',
+    eightBit: envelope.bodyType === BodyType.EIGHT_BIT_MIME,
+    smtputf8: envelope.smtputf8,
+    headerUtf8: envelope.headerUtf8,
+    acceptedAtMs: envelope.acceptedAtMs,
+    content,
+    recipients: recipients.map(({ address, notify, orcpt, nextHop }) => ({ address, notify, orcpt, account: nextHop?.account ?? '' })),
+    mayFinish: () => core.isOpen() && recipients.every(isWaiting),
+    onDot: () => {
+      flight.dotted = true;
+    },
+  };
+}
+
+function failure(core: Core, { lane, message }: Attempt, fault: Fault, error: unknown): Ended {
+  const reason = reasonOf(error);
+  core.meters.ownFaults.inc({ fault });
+  core.deps.logger.error({ queueId: message.queueId, lane: lane.number, fault, reason }, 'delivery.attempt.put_off');
+  return { verdict: 'unknown', spent: false, reply: undefined, unspent: [], note: reason };
+}
+
+/** Trouble of our own says nothing about a site, but that a service of ours is down. */
+const verdictOf = ({ site, spent }: AttemptResult): Verdict => (spent || site !== 'reached' ? site : 'unknown');
+
+function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
+  const { lane, message, recipients, flight, ticket } = attempt;
+  const { findings, unspent } = concludeAttempt(recipients, result, momentOf(core));
+  const verdict = verdictOf(result);
+  const transport = ticket.site.key === MAILBOX_SITE ? 'mailbox' : 'remote';
+  core.meters.attempts.inc({ transport, site: verdict });
+  if (result.inDoubt) core.meters.inDoubt.inc();
+  const ageMs = ticket.startedAtMs - message.envelope.acceptedAtMs;
+  if (result.spent && recipients.every(({ attempts }) => attempts === 0)) core.meters.firstAttempt.observe(ageMs / 1000);
+  // Who was ended by an order meanwhile is not deferred; that somebody was delivered all the same is told.
+  const recorded = findings.filter((finding) => isWaiting(finding.recipient) || finding.dueAtMs === 0);
+  if (recorded.length > 0) record(core, { lane, message, flight, findings: recorded, inDoubt: result.inDoubt, site: ticket.site.title });
+  const reply = result.recipients.at(-1)?.reply;
+  return { verdict, spent: result.spent, reply, unspent: unspent.map((one) => one.recipient), note: unspent[0]?.reply.text ?? '' };
+}
+
+/** Makes one attempt. Unknown trouble puts off. */
+export async function runAttempt(core: Core, attempt: Attempt): Promise<Ended> {
+  let content: Uint8Array;
+  try {
+    content = await core.contents.read(attempt.lane.number, attempt.message);
+  } catch (error) {
+    return { ...failure(core, attempt, 'blob', error), unspent: attempt.recipients };
+  }
+  let result: AttemptResult;
+  try {
+    result = await attempt.route.transport.attempt(createJob(core, attempt, content));
+  } catch (error) {
+    return { ...failure(core, attempt, 'transport', error), unspent: attempt.recipients };
+  } finally {
+    attempt.flight.dotted = false;
+  }
+  return settle(core, attempt, result);
+}

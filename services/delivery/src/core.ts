@@ -1,0 +1,71 @@
+import type { LiveRecipient } from '@angarium/lanes';
+import { createScheduler, type Scheduler } from '@angarium/scheduler';
+import { type Contents, createContents } from './contents.ts';
+import type { DeliveryDeps } from './deps.ts';
+import { createHops, type Hops } from './hops.ts';
+import type { Lane } from './lane/lane.ts';
+import { createMeters, type Meters } from './meters.ts';
+import { reasonOf } from './pause.ts';
+import { type PoolName, poolsOf } from './sites.ts';
+import { createMailboxTransport } from './transport/mailbox.ts';
+import type { Transport } from './transport/port.ts';
+import { createMessageUnits, type DeliveryUnit, type MessageUnits } from './unit.ts';
+
+/** Recipients of one attempt, from its start until its outcome was read back. */
+export interface Flight {
+  readonly attemptId: string;
+  /** Not concluded yet. */
+  active: boolean;
+  /** The final dot went out and was not answered. */
+  dotted: boolean;
+}
+
+/** What the parts of delivery share. */
+export interface Core {
+  readonly deps: DeliveryDeps;
+  readonly meters: Meters;
+  readonly transports: readonly Transport[];
+  readonly scheduler: Scheduler<DeliveryUnit, PoolName>;
+  readonly units: MessageUnits;
+  readonly hops: Hops;
+  readonly contents: Contents;
+  readonly flights: Map<LiveRecipient, Flight>;
+  /** By lane number. */
+  readonly lanes: Lane[];
+  /** Last word of a site that failed or asked for less, for the queue tools. */
+  readonly lastReplies: Map<string, string>;
+  /** Last time that a suspension ended. */
+  resumedAtMs: number;
+  /** That new mail is stamped with. */
+  laneTableVersion: () => number;
+  /** False once transactions are to be broken off. */
+  isOpen: () => boolean;
+  /** An id that no attempt of this lane's epochs had before. */
+  nextAttemptId(lane: Lane): string;
+}
+
+export function createCore(deps: DeliveryDeps): Core {
+  const { config, log, blobs, random, logger } = deps;
+  const meters = createMeters(deps.metrics);
+  const transports = [...deps.transports, createMailboxTransport(deps.mailbox)];
+  let attempts = 0;
+  return {
+    deps,
+    meters,
+    transports,
+    scheduler: createScheduler({ pools: poolsOf(config.delivery), random, maxIdleSites: config.delivery.maxIdleSites }),
+    units: createMessageUnits(),
+    hops: createHops(transports, (error) => {
+      meters.ownFaults.inc({ fault: 'resolve' });
+      logger.error({ reason: reasonOf(error) }, 'delivery.resolve.failed');
+    }),
+    contents: createContents({ log, blobs, cacheOctets: config.delivery.bodyCacheOctets }),
+    flights: new Map(),
+    lanes: [],
+    lastReplies: new Map(),
+    resumedAtMs: 0,
+    laneTableVersion: () => 0,
+    isOpen: () => true,
+    nextAttemptId: (lane) => `${lane.number}.${lane.epoch}.${++attempts}`,
+  };
+}

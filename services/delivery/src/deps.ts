@@ -1,0 +1,27 @@
+import type { BlobStore } from '@angarium/blob';
+import type { Log } from '@angarium/log';
+import type { Mailbox } from '@angarium/rpc';
+import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
+import type { Transport } from './transport/port.ts';
+
+/** Log that may know how full its disk is. */
+export type SpacedLog = Log & {
+  /** Free share of the disk, 0 to 1. */
+  freeShare?(): number;
+};
+
+export interface DeliveryDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly log: SpacedLog;
+  readonly blobs: BlobStore;
+  /** The first one that carries a next hop gets it; final delivery to `mailbox` comes last. */
+  readonly transports: readonly Transport[];
+  readonly mailbox: Mailbox;
+  /** Of this process, for the `Owner` records. */
+  readonly ownerName: string;
+}

@@ -1,0 +1,36 @@
+import { Result } from '@angarium/records';
+import type { Ticket } from '@angarium/scheduler';
+import type { Finding } from './attempt/conclude.ts';
+import { momentOf } from './attempt/record.ts';
+import type { Core } from './core.ts';
+import { expiresAtMs, wantsNotification } from './notify/rules.ts';
+import type { RemoteReply } from './transport/port.ts';
+import type { DeliveryUnit } from './unit.ts';
+import { recordAtOnce, withdraw } from './waiting.ts';
+
+/**
+ * A site that is dead has just been tried in vain: what waits for it longer than its lifetime has expired by that, and who waits
+ * long enough to be told of the delay is told. Nothing that is suspended, or was when the attempt began, has been tried.
+ */
+export function expireSite(core: Core, { site, startedAtMs }: Ticket, reply: RemoteReply): void {
+  if (site.state !== 'dead' || startedAtMs < core.resumedAtMs) return;
+  const moment = momentOf(core);
+  const { nowMs, config } = moment;
+  for (const unit of [...core.scheduler.unitsAt(site.key)]) {
+    if (unit.lane.state !== 'live' || core.scheduler.gate(unit, nowMs).gate === 'suspended') continue;
+    const findings = unit.recipients.flatMap((recipient): readonly Finding[] => {
+      const base = { recipient, reply, relayed: false, attempts: recipient.attempts };
+      if (nowMs >= expiresAtMs(recipient, config)) return [{ ...base, result: Result.EXPIRED, dueAtMs: 0 }];
+      const isTold = wantsNotification(recipient, { result: Result.DEFERRED, relayed: false }, config, nowMs);
+      return isTold ? [{ ...base, result: Result.DEFERRED, dueAtMs: dueOf(unit, nowMs) }] : [];
+    });
+    if (findings.length === 0) continue;
+    withdraw(
+      core,
+      findings.map(({ recipient }) => recipient),
+    );
+    recordAtOnce(core, unit.lane, findings);
+  }
+}
+
+const dueOf = (unit: DeliveryUnit, nowMs: number): number => Math.max(unit.dueAtMs, nowMs);
