@@ -83,7 +83,7 @@ const TABLES = [
       uidnext integer not null, highestmodseq integer not null, unique (account, name))`,
   sql`create table messages (mailbox_id integer not null references mailboxes (id), uid integer not null, modseq integer not null,
       flags text not null, internal_date_ms integer not null, octets integer not null, header text not null,
-      body text not null references bodies (queue_id), primary key (mailbox_id, uid)) without rowid`,
+      body text not null references bodies (queue_id) deferrable initially deferred, primary key (mailbox_id, uid)) without rowid`,
   sql`create index messages_by_body on messages (body)`,
   // The content comes last: a search by the other columns does not read it.
   sql`create table bodies (queue_id text primary key, octets integer not null, blob text, part_octets integer not null, content blob)`,

@@ -50,9 +50,12 @@ const INBOX = 'INBOX';
  */
 export function storeGroup(database: StoreDatabase, group: readonly NewDelivery[], nowMs: number): Promise<readonly Stored[]> {
   return database.transaction().execute(async (transaction) => {
-    const fresh = await enterLedger(transaction, group, nowMs);
-    const bodies = await knownBodies(transaction, group);
-    const inboxes = await openInboxes(transaction, group, nowMs);
+    // Asked together: they go to the database in one message.
+    const [fresh, bodies, inboxes] = await Promise.all([
+      enterLedger(transaction, group, nowMs),
+      knownBodies(transaction, group),
+      openInboxes(transaction, group, nowMs),
+    ]);
     const draft: Draft = { fresh, bodies, inboxes, nowMs, decided: new Map(), notStored: [], messages: [], newBodies: [] };
     const stored = group.map((delivery) => decideDelivery(draft, delivery));
     await write(transaction, draft);
@@ -214,40 +217,46 @@ function bodyRow({ queueId, octets }: NewDelivery, body: Exclude<NewBody, { is: 
 }
 
 async function write(transaction: Transaction<MailboxTables>, draft: Draft): Promise<void> {
+  const writes: Promise<unknown>[] = [];
   for (const { queue_id, address } of draft.notStored) {
-    await transaction.deleteFrom('ledger').where('queue_id', '=', queue_id).where('address', '=', address).execute();
+    writes.push(transaction.deleteFrom('ledger').where('queue_id', '=', queue_id).where('address', '=', address).execute());
   }
-  for (const chunk of chunksOf(draft.newBodies)) await transaction.insertInto('bodies').values(chunk).execute();
-  for (const chunk of chunksOf(draft.messages)) await transaction.insertInto('messages').values(chunk).execute();
+  for (const chunk of chunksOf(draft.newBodies)) writes.push(transaction.insertInto('bodies').values(chunk).execute());
+  for (const chunk of chunksOf(draft.messages)) writes.push(transaction.insertInto('messages').values(chunk).execute());
   const changed = [...draft.inboxes.values()].filter(({ isChanged }) => isChanged);
-  for (const chunk of chunksOf(changed)) await updateInboxes(transaction, chunk);
+  for (const chunk of chunksOf(changed)) writes.push(...updateInboxes(transaction, chunk));
+  await Promise.all(writes);
 }
 
-async function updateInboxes(transaction: Transaction<MailboxTables>, inboxes: readonly Inbox[]): Promise<void> {
-  await transaction
-    .insertInto('accounts')
-    .values(inboxes.map(({ account, usageOctets, messageCount }) => ({ account, usage_octets: usageOctets, message_count: messageCount })))
-    .onConflict((conflict) =>
-      conflict.column('account').doUpdateSet(({ ref }) => ({
-        usage_octets: ref('excluded.usage_octets'),
-        message_count: ref('excluded.message_count'),
-      })),
-    )
-    .execute();
-  await transaction
-    .insertInto('mailboxes')
-    .values(
-      inboxes.map(({ id, account, uidvalidity, uidnext, highestmodseq }) => ({
-        id,
-        account,
-        name: INBOX,
-        uidvalidity,
-        uidnext,
-        highestmodseq,
-      })),
-    )
-    .onConflict((conflict) =>
-      conflict.column('id').doUpdateSet(({ ref }) => ({ uidnext: ref('excluded.uidnext'), highestmodseq: ref('excluded.highestmodseq') })),
-    )
-    .execute();
+function updateInboxes(transaction: Transaction<MailboxTables>, inboxes: readonly Inbox[]): Promise<unknown>[] {
+  const accounts = inboxes.map(({ account, usageOctets, messageCount }) => ({
+    account,
+    usage_octets: usageOctets,
+    message_count: messageCount,
+  }));
+  const mailboxes = inboxes.map(({ id, account, uidvalidity, uidnext, highestmodseq }) => {
+    return { id, account, name: INBOX, uidvalidity, uidnext, highestmodseq };
+  });
+  return [
+    transaction
+      .insertInto('accounts')
+      .values(accounts)
+      .onConflict((conflict) =>
+        conflict.column('account').doUpdateSet(({ ref }) => ({
+          usage_octets: ref('excluded.usage_octets'),
+          message_count: ref('excluded.message_count'),
+        })),
+      )
+      .execute(),
+    transaction
+      .insertInto('mailboxes')
+      .values(mailboxes)
+      .onConflict((conflict) =>
+        conflict.column('id').doUpdateSet(({ ref }) => ({
+          uidnext: ref('excluded.uidnext'),
+          highestmodseq: ref('excluded.highestmodseq'),
+        })),
+      )
+      .execute(),
+  ];
 }

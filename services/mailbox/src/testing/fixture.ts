@@ -5,7 +5,7 @@ import type { DeliverRequest, Directory } from '@angarium/rpc';
 import { type Config, configSchema, createMetrics, type KeyPair, silentLogger } from '@angarium/runtime';
 import { openSqlite } from '@angarium/sql';
 import { createMailbox, type MailboxService } from '../create-mailbox.ts';
-import { type MailboxTables, MIGRATIONS } from '../store/schema.ts';
+import { type MailboxDatabase, type MailboxTables, MIGRATIONS } from '../store/schema.ts';
 import { createHandClock, type HandClock } from './hand-clock.ts';
 import { createTestBlobs, type TestBlobs } from './memory-blobs.ts';
 
