@@ -91,7 +91,7 @@ async function settleContent(deps: BatchDeps, { accepted, queueId }: Message, ch
   }
 }
 
-interface Place {
+interface Origin {
   readonly topic: TopicName;
   readonly partition: number;
   readonly floor: Floor;
@@ -101,15 +101,19 @@ interface Place {
 async function routeMessage(
   deps: BatchDeps,
   message: Message,
-  { expansions, place, outbox }: { expansions: ReadonlyMap<string, Expansion>; place: Place; outbox: Outbox },
+  { expansions, origin, outbox }: { expansions: ReadonlyMap<string, Expansion>; origin: Origin; outbox: Outbox },
 ): Promise<number> {
   const { record, accepted, queueId } = message;
   const table = await laneTableOf(deps, accepted.laneTableVersion);
-  const expansionOf = (forwardPath: string) => expansions.get(forwardPath) ?? { targets: [] };
+  const expansionOf = (forwardPath: string) => {
+    const expansion = expansions.get(forwardPath);
+    if (expansion === undefined) throw new Error('a recipient was not expanded');
+    return expansion;
+  };
   const placed = placeRecipients(accepted, expansionOf, table);
   const chunks = cutLanes(placed);
   const content = await settleContent(deps, message, chunks);
-  const { topic, partition, floor } = place;
+  const { topic, partition, floor } = origin;
   const src = { topic, partition, offset: record.offset, incarnation: deps.log.incarnation };
   const stamp = { src, floor: floor.at(record.appendedAtMs), content, expandedRecipients: placed.recipients };
   const values = chunks.map((chunk) => encodeEnqueued(accepted, chunk, stamp));
@@ -155,7 +159,7 @@ export async function routeBatch(deps: BatchDeps, batch: GroupBatch, floor: Floo
   );
   const work = {
     expansions: new Map<string, Expansion>() as ReadonlyMap<string, Expansion>,
-    place: { topic, partition, floor },
+    origin: { topic, partition, floor },
     outbox: new Map(),
   };
   let durable = records[0]?.offset ?? batch.committed;
@@ -174,8 +178,9 @@ export async function routeBatch(deps: BatchDeps, batch: GroupBatch, floor: Floo
     for (const { record, reading } of readings) {
       if (reading.is === 'dead') await buryDead(deps, batch, { record, ...reading });
       if (reading.is !== 'message') continue;
-      octets += await routeOrBury(deps, batch, { record, ...reading }, work);
-      messages++;
+      const added = await routeOrBury(deps, batch, { record, ...reading }, work);
+      if (added > 0) messages++;
+      octets += added;
       if (octets >= deps.config.routing.maxBatchOctets) await settle(record.offset + 1);
     }
     await settle((records.at(-1)?.offset ?? durable - 1) + 1);
