@@ -18,11 +18,20 @@ export interface LoggerOptions {
   readonly flushMs: number;
 }
 
-const BUFFER_OCTETS = 16_384;
+const BUFFER_OCTETS = 8192;
 
 export function createLogger({ level, flushMs }: LoggerOptions): Logger {
   const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_OCTETS, periodicFlush: flushMs });
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' }, destination);
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      messageKey: 'event',
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  );
 }
 
 export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLogger };
