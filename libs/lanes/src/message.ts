@@ -218,9 +218,12 @@ export class HeldMessage implements LiveMessage {
   set content(place: ContentPlace) {
     this.#place = place.in === 'record' ? place.offset : place;
   }
-  /** Looks at every recipient again: to be called when one of the oldest was moved or is gone. */
+  /**
+   * Looks at every recipient again: to be called when one was moved. The content is never in an older record than they
+   * are, since it moves along with the first of them.
+   */
   findOldest(): void {
-    let oldest = typeof this.#place === 'number' ? this.#place : Number.POSITIVE_INFINITY;
+    let oldest = Number.POSITIVE_INFINITY;
     for (const { since } of this.recipients.values()) oldest = Math.min(oldest, since);
     this.oldestOffset = oldest;
   }

@@ -59,7 +59,6 @@ function applyDeferral(step: Step, recipient: HeldRecipient, { outcome, part, cu
   const attempt = hashText(outcome.attemptId);
   const isOld = !current || part.attempts < recipient.attempts || recipient.attempt === attempt;
   if (recipient.state !== 'waiting' || isOld) {
-    step.state.spans.forbid(recipient.since, step.offset);
     if (wasHeld) step.change.rescheduled.push(recipient);
     return;
   }
@@ -86,7 +85,7 @@ function countLoser(step: Step, winner: { result: number; attempt: number }, { o
 }
 
 function applyToAddress(step: Step, address: string, outcomePart: OutcomePart): void {
-  const { state, offset, atMs } = step;
+  const { state, atMs } = step;
   const { outcome, part, lastOutcome } = outcomePart;
   const recipient = state.messages.get(outcome.queueId)?.recipients.get(address);
   const total = TOTAL_OF[part.result];
@@ -98,10 +97,7 @@ function applyToAddress(step: Step, address: string, outcomePart: OutcomePart): 
   if (total === undefined) applyDeferral(step, recipient, outcomePart);
   else if (recipient.state === 'waiting')
     finish(step, recipient, { result: part.result, total, lastOutcome, attemptId: outcome.attemptId, notifyId: part.notifyId });
-  else {
-    state.spans.forbid(recipient.since, offset);
-    countLoser(step, { result: recipient.lastOutcome?.result ?? 0, attempt: recipient.attempt }, outcomePart);
-  }
+  else countLoser(step, { result: recipient.lastOutcome?.result ?? 0, attempt: recipient.attempt }, outcomePart);
 }
 
 export function applyOutcome(step: Step, outcome: Outcome): void {
