@@ -18,6 +18,8 @@ export interface Flight {
   active: boolean;
   /** The final dot went out and was not answered. */
   dotted: boolean;
+  /** Empty: none was asked. */
+  readonly site: string;
 }
 
 /** What the parts of delivery share. */

@@ -1,4 +1,5 @@
 import type { Suspension } from '@angarium/records';
+import type { Queue } from '@angarium/rpc';
 import type { Service } from '@angarium/runtime';
 import { createControl } from './control/control.ts';
 import { createCore } from './core.ts';
@@ -6,9 +7,11 @@ import type { DeliveryDeps } from './deps.ts';
 import { createDispatch } from './dispatch.ts';
 import { type LaneHooks, openLane } from './lane/lane.ts';
 import { createNotifier } from './notify/notifier.ts';
+import { createQueue } from './queue/create-queue.ts';
 import { deleteLaneBlob, follow, takeOver } from './reading.ts';
 
 export interface Delivery extends Service {
+  readonly queue: Queue;
   /** What keeps it from being ready, in words. */
   notReady(): readonly string[];
 }
@@ -59,6 +62,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   };
 
   return {
+    queue: createQueue(core, control, dispatch.pump),
     async start() {
       await control.start();
       for (let number = 0; number < log.partitions('mail.lane'); number++) lanes.push(openLane(number, deps, hooks));

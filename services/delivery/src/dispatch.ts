@@ -153,7 +153,7 @@ export function createDispatch(core: Core): Dispatch {
     const { lane, message, faults } = unit;
     const recipients = takeTogether(core, unit, ticket).filter((recipient) => isWaiting(recipient) && !core.flights.has(recipient));
     if (recipients.length === 0 || lane.state !== 'live') return scheduler.finished(ticket, 'unknown', clock.nowMs());
-    const flight = { attemptId: core.nextAttemptId(lane), active: true, dotted: false };
+    const flight = { attemptId: core.nextAttemptId(lane), active: true, dotted: false, site: ticket.site.key };
     for (const recipient of recipients) core.flights.set(recipient, flight);
     const attempt = { lane, message, recipients, route, ticket, flight };
     end(attempt, await runAttempt(core, attempt), faults);

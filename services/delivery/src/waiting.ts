@@ -55,7 +55,7 @@ export function endMessage(core: Core, message: LiveMessage): void {
 export function recordAtOnce(core: Core, lane: Lane, findings: readonly Finding[]): void {
   const byMessage = Map.groupBy(findings, ({ recipient }) => recipient.message);
   for (const [message, some] of byMessage) {
-    const flight = { attemptId: core.nextAttemptId(lane), active: false, dotted: false };
+    const flight = { attemptId: core.nextAttemptId(lane), active: false, dotted: false, site: '' };
     record(core, { lane, message, flight, findings: some, inDoubt: false, site: '' });
   }
 }

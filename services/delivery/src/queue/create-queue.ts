@@ -1,0 +1,107 @@
+import type { LiveMessage, LiveRecipient } from '@angarium/lanes';
+import { AdminAction } from '@angarium/records';
+import { type Filter, type Queue, Refused, Unavailable } from '@angarium/rpc';
+import { canonicalDomain } from '@angarium/smtp';
+import type { Control } from '../control/control.ts';
+import type { Core } from '../core.ts';
+import type { Lane } from '../lane/lane.ts';
+import { reasonOf } from '../pause.ts';
+import { listPage } from './listing.ts';
+import { select } from './selection.ts';
+import { summarize } from './summary.ts';
+import { toQueuedRecipient } from './view.ts';
+
+const MAX_ADDRESSES = 1000;
+
+/** @throws Refused for what is no scope */
+function parseScope(text: string): string {
+  if (text === 'all') return text;
+  const [, kind, name] = /^(domain|site|tenant):(.+)$/.exec(text) ?? [];
+  if (kind === undefined || name === undefined)
+    throw new Refused('invalid', `${text} is no scope: domain:<name>, site:<name>, tenant:<name> or all`);
+  return kind === 'domain' ? `domain:${canonicalDomain(name)}` : text;
+}
+
+/** What was matched is due now, and the sites that it waits for are tried at once. */
+function flush(core: Core, filter: Filter | undefined): number {
+  const nowMs = core.deps.clock.nowMs();
+  const selected = [...select(core, filter)].filter(({ unit, standing }) => unit !== undefined && standing.state !== 'suspended');
+  const sites = new Set<string>();
+  for (const { unit } of selected) {
+    if (unit === undefined) continue;
+    if (unit.site !== undefined) sites.add(unit.site.key);
+    core.scheduler.flush(unit, nowMs);
+  }
+  for (const site of sites) core.scheduler.openSite(site, nowMs);
+  return selected.length;
+}
+
+function orderOf(message: LiveMessage, recipients: readonly LiveRecipient[]): readonly (readonly string[])[] {
+  const waiting = [...message.recipients.values()].filter(({ state }) => state === 'waiting').length;
+  if (recipients.length === waiting) return [[]];
+  const chunks: string[][] = [];
+  for (let at = 0; at < recipients.length; at += MAX_ADDRESSES)
+    chunks.push(recipients.slice(at, at + MAX_ADDRESSES).map(({ address }) => address));
+  return chunks;
+}
+
+/** Resolves when the lanes show that what was matched is gone. */
+async function remove(core: Core, filter: Filter | undefined): Promise<number> {
+  const selected = [...select(core, filter)].filter(({ lane, recipient }) => lane.state === 'live' && recipient.state === 'waiting');
+  const orders: Promise<void>[] = [];
+  const write = async (lane: Lane, queueId: string, addresses: readonly string[]) => {
+    const requestId = `delete.${core.nextAttemptId(lane)}`;
+    const admin = { requestId, action: AdminAction.DELETE, queueId, addresses: [...addresses] };
+    await lane.readTo(await lane.append({ $case: 'admin', value: admin }));
+  };
+  for (const [message, some] of Map.groupBy(selected, ({ recipient }) => recipient.message)) {
+    const lane = some[0]?.lane;
+    if (lane === undefined) continue;
+    const recipients = some.map(({ recipient }) => recipient);
+    for (const addresses of orderOf(message, recipients)) orders.push(write(lane, message.queueId, addresses));
+    core.deps.logger.info({ queueId: message.queueId, recipients: recipients.length }, 'delivery.message.delete_ordered');
+  }
+  await answered(Promise.all(orders));
+  return selected.length;
+}
+
+async function answered<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw new Unavailable(reasonOf(error));
+  }
+}
+
+/** The queue, asked and told. `pump`: what was ordered may let something start. */
+export function createQueue(core: Core, control: Control, pump: () => void): Queue {
+  const setSuspended = async (scope: string, suspended: boolean, reason: string) => {
+    await answered(control.append({ scope, suspended, reason, atMs: core.deps.clock.nowMs() }));
+  };
+  return {
+    list: async (request) => listPage(core, request),
+    async show({ queueId }) {
+      if (queueId === '') throw new Refused('invalid', 'a queue id is wanted');
+      const found = [...select(core, { queueId, domain: '', site: '', tenant: '', state: '', olderThanMs: 0 })];
+      const recipients = found.map(({ lane, recipient, standing }) => toQueuedRecipient(core, lane, { recipient, standing }));
+      return { recipients, messageId: found[0]?.recipient.message.envelope.messageId ?? '', found: found.length > 0 };
+    },
+    summary: async () => summarize(core),
+    async flush({ filter }) {
+      const recipients = flush(core, filter);
+      pump();
+      return { recipients };
+    },
+    delete: async ({ filter }) => ({ recipients: await remove(core, filter) }),
+    suspend: async ({ scope, reason }) => setSuspended(parseScope(scope), true, reason),
+    async resume({ scope }) {
+      const parsed = parseScope(scope);
+      const wasSuspended = control.fold.suspensions.has(parsed);
+      if (wasSuspended) await setSuspended(parsed, false, '');
+      return { wasSuspended };
+    },
+    suspensions: async () => ({
+      suspensions: [...control.fold.suspensions.values()].map(({ scope, reason, atMs }) => ({ scope, reason, sinceMs: atMs })),
+    }),
+  };
+}
