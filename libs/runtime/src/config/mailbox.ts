@@ -28,7 +28,7 @@ export const mailboxSchema = z.strictObject({
   ledgerMs: durationMs.default(12 * 86_400_000).describe('How long a finished delivery is remembered: queue lifetime + 7 days.'),
   maxMessageOctets: octets.default(100 * 1024 ** 2).describe('Largest message stored; a larger one is refused with 552 5.3.4.'),
   inlineMaxOctets: octets.default(32 * 1024).describe('A larger message is written to the blob store instead of the database.'),
-  maxUnstoredOctets: octets.default(128 * 1024 ** 2).describe('Octets of deliveries that wait to be stored; one beyond gets 451 4.3.0.'),
+  maxUnstoredOctets: octets.default(256 * 1024 ** 2).describe('Octets of deliveries that wait to be stored; one beyond gets 451 4.3.0.'),
   deliveriesPerCommit: atLeastOne.default(250).describe('Most deliveries that share one commit.'),
   sweepEveryMs: durationMs.default(60_000).describe('How often old ledger rows and bodies that no message names are looked for.'),
   blobSweepEveryMs: durationMs.default(6 * 3_600_000).describe('How often the blob store is searched for bodies that a crash left behind.'),

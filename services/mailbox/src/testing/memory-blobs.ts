@@ -1,30 +1,30 @@
-import { type BlobEntry, type BlobStore, BlobStoreFull } from '@angarium/blob';
+import { type BlobStore, BlobStoreFull, createMemoryBlobs } from '@angarium/blob';
 
-/** Blobs in memory that can be told to be full, to fail, or to lose. */
+/** Blobs in memory that can be told to be full or to fail. */
 export interface TestBlobs extends BlobStore {
   readonly keys: () => readonly string[];
-  /** Answers of the next `put`s; `works` afterwards. */
+  /** What happens to the next `put`s; later ones work. */
   fail(...puts: ('full' | 'error')[]): void;
 }
 
 export function createTestBlobs(nowMs: () => number): TestBlobs {
-  const stored = new Map<string, { readonly body: Uint8Array; readonly storedAtMs: number }>();
+  const memory = createMemoryBlobs({ nowMs });
+  const keys = new Set<string>();
   const failures: ('full' | 'error')[] = [];
   return {
-    keys: () => [...stored.keys()],
+    ...memory,
+    keys: () => [...keys],
     fail: (...puts) => void failures.push(...puts),
     put: async (key, body) => {
       const failure = failures.shift();
       if (failure === 'full') throw new BlobStoreFull('no room');
       if (failure === 'error') throw new Error('broken');
-      stored.set(key, { body: Uint8Array.from(body), storedAtMs: nowMs() });
+      await memory.put(key, body);
+      keys.add(key);
     },
-    get: async (key) => stored.get(key)?.body,
-    delete: async (key) => void stored.delete(key),
-    async *list(prefix) {
-      for (const [key, { body, storedAtMs }] of stored) {
-        if (key.startsWith(prefix)) yield { key, octets: body.length, storedAtMs } satisfies BlobEntry;
-      }
+    delete: async (key) => {
+      await memory.delete(key);
+      keys.delete(key);
     },
   };
 }
