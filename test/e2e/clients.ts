@@ -11,6 +11,7 @@ import { delimiter } from 'node:path';
 const TOOLS = new URL('../../.cache/tools/bin', import.meta.url).pathname;
 const ENVIRONMENT = { ...process.env, PATH: [process.env.PATH ?? '', TOOLS, '/usr/sbin'].join(delimiter), LC_ALL: 'C' };
 const LIMIT_S = 30;
+const SINK = 'smtp-sink';
 
 type Program = 'curl' | 'swaks' | 'python3' | 'smtp-source' | 'smtp-sink';
 
@@ -136,7 +137,7 @@ export interface SmtpSink {
 export async function startSmtpSink(args: readonly string[] = []): Promise<SmtpSink> {
   const port = await freePort();
   const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-  const child = spawn('smtp-sink', [...asNobody, ...args, `127.0.0.1:${port}`, '100'], { env: ENVIRONMENT, stdio: 'ignore' });
+  const child = spawn(SINK, [...asNobody, ...args, `127.0.0.1:${port}`, '100'], { env: ENVIRONMENT, stdio: 'ignore' });
   let isOver = false;
   const ended = new Promise<void>((resolve) => {
     for (const event of ['close', 'error']) {

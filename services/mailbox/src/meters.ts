@@ -12,7 +12,7 @@ const RESULTS: Readonly<Record<number, string>> = {
 
 const LOGINS = ['accepted', 'wrong', 'in_use', 'limited', 'unavailable'] as const;
 const ENDS = ['quit', 'lost', 'timeout', 'errors', 'refused', 'stopped'] as const;
-export type LoginOutcome = (typeof LOGINS)[number];
+type LoginOutcome = (typeof LOGINS)[number];
 export type SessionEnd = (typeof ENDS)[number];
 
 export interface Meters {

@@ -31,6 +31,13 @@ test('the directory is asked once per account and cacheMs', async () => {
   assert.deepEqual(await states.stateOf('a@b'), { is: 'gone' });
 });
 
+test('an account that was gone and is there again is open at once', async () => {
+  const { directory, states } = setUp();
+  assert.deepEqual(await states.stateOf('a@b'), { is: 'gone' });
+  directory.accounts.set('a@b', { quotaOctets: 0, disabled: false });
+  assert.deepEqual(await states.stateOf('a@b'), { is: 'open', quotaOctets: 0 });
+});
+
 test('an account that is unknown is gone; a directory that is down is asked again', async () => {
   const { directory, states } = setUp();
   directory.isDown = true;

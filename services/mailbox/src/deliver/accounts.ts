@@ -2,7 +2,7 @@ import type { Directory } from '@angarium/rpc';
 import type { Clock } from '@angarium/runtime';
 
 /** What the directory says of an account: its quota in octets (0: none), or that it takes no mail. */
-export type AccountState = { readonly is: 'open'; readonly quotaOctets: number } | { readonly is: 'gone' };
+type AccountState = { readonly is: 'open'; readonly quotaOctets: number } | { readonly is: 'gone' };
 
 export interface AccountStates {
   /** Rejects when the directory cannot answer. */
@@ -11,7 +11,10 @@ export interface AccountStates {
 
 const REMEMBERED_MAX = 10_000;
 
-/** Asks the directory once per account and `cacheMs`. An answer that failed is not remembered. */
+/**
+ * Asks the directory once per account and `cacheMs`. Only that an account is open is remembered: else mail for one that has
+ * just been made would bounce.
+ */
 export function createAccountStates(deps: {
   readonly directory: Directory;
   readonly clock: Clock;
@@ -30,9 +33,10 @@ export function createAccountStates(deps: {
       const state = ask(account);
       remembered.delete(account);
       remembered.set(account, { untilMs: nowMs + deps.cacheMs, state });
-      state.catch(() => {
+      const forget = () => {
         if (remembered.get(account)?.state === state) remembered.delete(account);
-      });
+      };
+      state.then(({ is }) => is === 'gone' && forget(), forget);
       const oldest = remembered.size > REMEMBERED_MAX ? remembered.keys().next().value : undefined;
       if (oldest !== undefined) remembered.delete(oldest);
       return state;

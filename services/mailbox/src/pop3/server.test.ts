@@ -213,7 +213,7 @@ test('a wrong password is answered after the delay, and the session ends at the 
       isAnswered = true;
     });
     box.clock.move(999);
-    await pauseMs(5);
+    await pauseMs(2);
     assert.equal(isAnswered, false);
     box.clock.move(1);
     assert.equal(await answer, '-ERR [AUTH] wrong name or password');
@@ -282,7 +282,7 @@ test('a handshake that does not come is dropped at its limit', async () => {
 
 test('a client that takes nothing is dropped, and what it was sent is not all held', async () => {
   await start();
-  const content = Buffer.concat([message('Subject: big\n\n'), Buffer.alloc(40_000_000, '.123456789\r\n'), message('\n')]);
+  const content = Buffer.concat([message('Subject: big\n\n'), Buffer.alloc(20_000_000, '.123456789\r\n'), message('\n')]);
   await box.deliver({ queueId: 'big', content, recipients: to(ANN) });
   const client = await login();
   client.socket.pause();
@@ -291,12 +291,12 @@ test('a client that takes nothing is dropped, and what it was sent is not all he
   await until(() => client.socket.readableLength > 0 || client.socket.bytesRead > 0);
   box.clock.move(601_000);
   await until(() => reads().then((count) => count === 0));
-  assert.ok(client.socket.bytesRead < 20_000_000);
+  assert.ok(client.socket.bytesRead < 15_000_000);
 });
 
 test('a big message arrives whole', async () => {
   await start();
-  const content = Buffer.concat([message('Subject: big\n\n'), Buffer.alloc(4_500_000, '.123456789\r\n'), message('\n')]);
+  const content = Buffer.concat([message('Subject: big\n\n'), Buffer.alloc(2_500_000, '.123456789\r\n'), message('\n')]);
   await box.deliver({ queueId: 'big', content, recipients: to(ANN) });
   const [text] = await readAll(box.service.addresses.pop3s[0] ?? '', ANN);
   assert.ok(text?.endsWith(content.toString()));

@@ -17,7 +17,7 @@ export interface BodyRow {
 }
 
 /** A row names a body that the blob store does not have. */
-export class BodyMissing extends Error {
+class BodyMissing extends Error {
   override readonly name = 'BodyMissing';
 }
 

@@ -10,7 +10,7 @@ export interface Listing {
   readonly octets: readonly number[];
 }
 
-export interface MessageSource {
+interface MessageSource {
   readonly octets: number;
   /** Header lines of this recipient, then the body; read once. */
   readonly chunks: AsyncGenerator<Uint8Array>;

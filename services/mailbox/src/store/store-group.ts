@@ -38,7 +38,7 @@ export interface Stored {
 }
 
 /** Octets of a body differ from those of the row with the same queue id: two messages with one id. */
-export class BodyMismatch extends Error {
+class BodyMismatch extends Error {
   override readonly name = 'BodyMismatch';
 }
 

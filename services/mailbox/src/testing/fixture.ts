@@ -9,7 +9,7 @@ import { type MailboxDatabase, type MailboxTables, MIGRATIONS } from '../store/s
 import { createHandClock, type HandClock } from './hand-clock.ts';
 import { createTestBlobs, type TestBlobs } from './memory-blobs.ts';
 
-export const START_MS = Date.UTC(2026, 10, 25);
+const START_MS = Date.UTC(2026, 10, 25);
 
 /** Accounts by address; all passwords are "right". */
 export interface TestDirectory extends Directory {
