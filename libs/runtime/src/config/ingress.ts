@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { address, atLeastOne, count, durationMs, octets } from './units.ts';
 
@@ -6,11 +7,18 @@ const listener = (listen: string) =>
     .strictObject({ listen: z.array(address).describe('Addresses to listen at; none: the listener is off.') })
     .prefault({ listen: [listen] });
 
+function isCidr(text: string): boolean {
+  const [network = '', prefix = ''] = text.split('/', 2);
+  const bits = { 4: 32, 6: 128 }[isIP(network)];
+  return bits !== undefined && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits && text === `${network}/${prefix}`;
+}
+const cidr = z.string().refine(isCidr, 'wants a network such as 10.0.0.0/8 or fd00::/8');
+
 export const ingressSchema = z.strictObject({
   mx: listener('127.0.0.1:2525').describe('Mail from other hosts (port 25).'),
   submission: listener('127.0.0.1:2587').describe('Mail from account holders, STARTTLS (port 587).'),
   submissions: listener('127.0.0.1:2465').describe('Mail from account holders, TLS from the first octet (port 465).'),
-  relayNetworks: z.array(z.string()).default([]).describe('Networks (CIDR) that may relay at the MX listener without AUTH.'),
+  relayNetworks: z.array(cidr).default([]).describe('Networks (CIDR) that may relay at the MX listener without AUTH.'),
   maxMessageOctets: octets.default(50 * 1024 ** 2).describe('Largest message; announced as SIZE. A larger one gets 552 5.3.4.'),
   maxRecipients: atLeastOne
     .default(1000)
@@ -34,5 +42,16 @@ export const ingressSchema = z.strictObject({
   maxSessionMs: durationMs.default(3_600_000).describe('Longest session; the next command after it gets 421 4.4.2.'),
   messagesPerHour: count.default(500).describe('Messages per account and hour; more get 451 4.7.1. 0: no limit.'),
   recipientsPerHour: count.default(2000).describe('Recipients per account and hour; more get 451 4.7.1. 0: no limit.'),
-  maxUnacknowledgedOctets: octets.default(64 * 1024 ** 2).describe('Octets of messages not yet durable; above it no socket is read.'),
+  maxUnacknowledgedOctets: octets
+    .default(64 * 1024 ** 2)
+    .describe(
+      'Octets of messages not yet durable; above it no message is read on and new connections get 421 4.3.2. At least maxMessageOctets counts.',
+    ),
+  maxEventLoopLagMs: durationMs
+    .default(500)
+    .describe('A longer pause of the event loop is overload: new connections get 421 4.3.2 for a second.'),
+  recipientCacheMs: durationMs
+    .default(2000)
+    .describe('How long an answer of the directory about a recipient is kept; a change is seen after it.'),
+  stopTimeoutMs: durationMs.default(20_000).describe('How long a stop waits for running transactions.'),
 });

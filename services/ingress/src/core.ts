@@ -1,0 +1,59 @@
+import { createQueueIds } from '@angarium/records';
+import type { Config } from '@angarium/runtime';
+import type { IngressDeps } from './deps.ts';
+import { type Clients, createClients } from './limits/clients.ts';
+import { createRelayNetworks, type RelayNetworks } from './limits/relay-networks.ts';
+import { Unacknowledged } from './limits/unacknowledged.ts';
+import { createGuesses, createQuota, type Guesses, type Quota } from './limits/windows.ts';
+import { createMeters, type Meters } from './meters.ts';
+import { createRecipientCheck, type RecipientCheck } from './session/recipient-check.ts';
+
+/** What all sessions of all listeners share. */
+export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'log' | 'blobs' | 'directory' | 'laneTableVersion'> {
+  readonly config: Config['ingress'];
+  readonly hostname: string;
+  readonly meters: Meters;
+  readonly clients: Clients;
+  readonly relayNetwork: RelayNetworks;
+  readonly unacknowledged: Unacknowledged;
+  readonly quota: Quota;
+  readonly guesses: Guesses;
+  readonly checkRecipient: RecipientCheck;
+  readonly nextQueueId: () => string;
+  /** Partition of `mail.in` for the next message. */
+  readonly nextPartition: () => number;
+  /** New connections are refused and running ones end when they can. */
+  isStopping: boolean;
+  /** The event loop was late: new connections are refused. */
+  isLate: boolean;
+}
+
+export function createCore(deps: IngressDeps): Core {
+  const { clock, log } = deps;
+  const config = deps.config.ingress;
+  const nowMs = () => clock.nowMs();
+  const clients = createClients(config);
+  // Room for one message of the largest size, whatever was configured: it could never be taken otherwise.
+  const unacknowledged = new Unacknowledged(Math.max(config.maxUnacknowledgedOctets, config.maxMessageOctets));
+  const partitions = log.partitions('mail.in');
+  let partition = Math.floor(deps.random() * partitions);
+  return {
+    ...deps,
+    config,
+    hostname: deps.config.hostname,
+    meters: createMeters(deps.metrics, { connections: () => clients.connections, unacknowledgedOctets: () => unacknowledged.octets }),
+    clients,
+    relayNetwork: createRelayNetworks(config.relayNetworks),
+    unacknowledged,
+    quota: createQuota({ ...config, nowMs }),
+    guesses: createGuesses({ ...config, nowMs }),
+    checkRecipient: createRecipientCheck({ directory: deps.directory, cacheMs: config.recipientCacheMs, nowMs }),
+    nextQueueId: createQueueIds({ nowMs, random: deps.random }),
+    nextPartition: () => {
+      partition = (partition + 1) % partitions;
+      return partition;
+    },
+    isStopping: false,
+    isLate: false,
+  };
+}

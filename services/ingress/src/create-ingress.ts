@@ -1,0 +1,95 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import type { Service } from '@angarium/runtime';
+import { type Core, createCore } from './core.ts';
+import { type IngressDeps, LISTENERS, type Listener } from './deps.ts';
+import { REFUSALS } from './replies.ts';
+import { IngressServer } from './smtp/server.ts';
+import { startSweep } from './sweep.ts';
+
+export interface Ingress extends Service {
+  /** Where each listener really listens ("host:port"), after start. */
+  readonly addresses: Readonly<Record<Listener, readonly string[]>>;
+  notReady(): readonly string[];
+}
+
+/** Connections that may wait for `accept`: the client waits for our greeting, so a full queue would hang it. */
+const BACKLOG = 1024;
+
+function formatAddress({ address, family, port }: AddressInfo): string {
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+async function listen(server: IngressServer, address: string): Promise<string> {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  server.listen({ host, port: Number(address.slice(colon + 1)), backlog: BACKLOG });
+  // Rejects with the error event, which the server passes on.
+  await once(server.server, 'listening');
+  return formatAddress(server.server.address() as AddressInfo);
+}
+
+/** Ends idle sessions at once and the others as they get idle; whoever is left after `stopTimeoutMs` is cut off. */
+async function drain(core: Core, servers: readonly IngressServer[]): Promise<void> {
+  const closed = Promise.all(servers.map((server) => new Promise<void>((resolve) => server.server.close(() => resolve()))));
+  const sessions = () => servers.flatMap((server) => server.sessions);
+  for (const server of servers) for (const socket of server._pendingSockets.values()) socket.destroy();
+  for (const session of sessions()) if (session.isIdle) session.end(REFUSALS.stopping);
+  const cancel = core.clock.after(core.config.stopTimeoutMs, () => {
+    for (const session of sessions()) session.end(REFUSALS.stopping);
+    for (const server of servers) server.destroyAll();
+  });
+  await closed;
+  cancel();
+}
+
+/**
+ * Takes mail by SMTP and puts it into the log (design §2): the MX listener for hosted domains and relay networks, the
+ * submission listeners for accounts. 250 means durable.
+ */
+export function createIngress(deps: IngressDeps): Ingress {
+  const core = createCore(deps);
+  const addresses: Record<Listener, string[]> = { mx: [], submission: [], submissions: [] };
+  const servers: IngressServer[] = [];
+  let isListening = false;
+  let end = () => {};
+
+  const open = async () => {
+    for (const listener of LISTENERS) {
+      for (const address of core.config[listener].listen) {
+        const server = new IngressServer(core, listener, deps.tls);
+        servers.push(server);
+        addresses[listener].push(await listen(server, address));
+      }
+    }
+  };
+  const stop = async () => {
+    core.isStopping = true;
+    isListening = false;
+    await drain(core, servers);
+    end();
+  };
+  return {
+    addresses,
+    async start() {
+      const endSweep = startSweep(core, () => servers.flatMap((server) => server.sessions));
+      const endTls = deps.tls.onChange(() => {
+        for (const server of servers) server.updateSecureContext(deps.tls.current());
+      });
+      end = () => {
+        endSweep();
+        endTls();
+      };
+      try {
+        await open();
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+      isListening = true;
+      deps.logger.info({ ...addresses }, 'ingress.listening');
+    },
+    stop,
+    notReady: () => (isListening ? [] : [core.isStopping ? 'ingress is stopping' : 'ingress is not listening']),
+  };
+}

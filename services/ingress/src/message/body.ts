@@ -1,0 +1,78 @@
+import type { Holding } from '../limits/unacknowledged.ts';
+
+/** Smaller pieces are copied together: a Buffer object for each octet would cost a hundred times the octet. */
+const SMALL_OCTETS = 4096;
+const SLAB_OCTETS = 16_384;
+/** Room that `content` leaves in front of the octets for the fields we add. */
+export const HEADROOM_OCTETS = 4096;
+
+/** Collects a message's octets while they come, within `maxOctets`; beyond it, or once dropped, it only counts. */
+export class Body {
+  /** Octets received, kept or not. */
+  octets = 0;
+  /** The first limit that was passed; then nothing is kept. */
+  lost: 'tooLarge' | 'noRoom' | undefined;
+  private readonly maxOctets: number;
+  private readonly holding: Holding;
+  private pieces: Buffer[] = [];
+  private slab: Buffer | undefined;
+  private slabUsed = 0;
+
+  constructor(maxOctets: number, openHolding: (drop: () => void) => Holding) {
+    this.maxOctets = maxOctets;
+    this.holding = openHolding(() => this.lose('noRoom'));
+  }
+
+  push(piece: Buffer): void {
+    this.octets += piece.length;
+    if (this.lost || piece.length === 0) return;
+    if (this.octets > this.maxOctets) {
+      this.lose('tooLarge');
+      return;
+    }
+    if (piece.length >= SMALL_OCTETS) {
+      this.endSlab();
+      this.pieces.push(piece);
+    } else this.copy(piece);
+    this.holding.add(piece.length);
+  }
+
+  complete(): void {
+    this.holding.complete();
+  }
+
+  /** Forgets the content and gives the memory back. */
+  release(): void {
+    this.pieces = [];
+    this.slab = undefined;
+    this.slabUsed = 0;
+    this.holding.release();
+  }
+
+  /** One buffer: headroom, then the octets. The only copy that is made of a large body. */
+  assemble(): Buffer {
+    this.endSlab();
+    const whole = Buffer.allocUnsafe(HEADROOM_OCTETS + this.octets);
+    let at = HEADROOM_OCTETS;
+    for (const piece of this.pieces) at += piece.copy(whole, at);
+    this.pieces = [];
+    return whole;
+  }
+
+  private lose(why: 'tooLarge' | 'noRoom'): void {
+    this.lost = why;
+    this.release();
+  }
+
+  private copy(piece: Buffer): void {
+    if (this.slab && this.slabUsed + piece.length > this.slab.length) this.endSlab();
+    this.slab ??= Buffer.allocUnsafeSlow(SLAB_OCTETS);
+    this.slabUsed += piece.copy(this.slab, this.slabUsed);
+  }
+
+  private endSlab(): void {
+    if (this.slab) this.pieces.push(this.slab.subarray(0, this.slabUsed));
+    this.slab = undefined;
+    this.slabUsed = 0;
+  }
+}

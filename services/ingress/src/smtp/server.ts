@@ -1,0 +1,129 @@
+import type { Socket } from 'node:net';
+import type { TlsSource } from '@angarium/runtime';
+import { formatReply } from '@angarium/smtp';
+import { SMTPServer, type SMTPServerAuthentication, type SMTPServerAuthenticationResponse, type SMTPServerSession } from 'smtp-server';
+import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection';
+import type { Core } from '../core.ts';
+import type { Listener } from '../deps.ts';
+import { clientKey, plainAddress } from '../limits/clients.ts';
+import { REFUSALS } from '../replies.ts';
+import type { Client } from '../session/dialog.ts';
+import { IngressConnection } from './connection.ts';
+
+/** How long a refused client may take to read its 421. */
+const LINGER_MS = 5000;
+
+interface Seat {
+  readonly client: Client;
+  release(): void;
+}
+
+/** One listener's server. Counts a connection from its first packet, so that handshakes that never end count too. */
+export class IngressServer extends SMTPServer {
+  readonly core: Core;
+  readonly listener: Listener;
+  private readonly seats = new WeakMap<Socket, Seat>();
+  private readonly sockets = new Set<Socket>();
+  private readonly bySession = new WeakMap<SMTPServerSession, IngressConnection>();
+
+  constructor(core: Core, listener: Listener, tls: TlsSource) {
+    super({
+      name: core.hostname,
+      secure: listener === 'submissions',
+      ...tls.current(),
+      minVersion: 'TLSv1.2',
+      authMethods: ['PLAIN', 'LOGIN'],
+      hideENHANCEDSTATUSCODES: false,
+      disableReverseLookup: true,
+      socketTimeout: core.config.tlsHandshakeTimeoutMs,
+      // A client may close its side behind its last command: the replies still reach it.
+      allowHalfOpen: true,
+      logger: false,
+    });
+    this.core = core;
+    this.listener = listener;
+    this.on('error', (error) => core.logger.debug({ listener, reason: error.message }, 'ingress.connection.failed'));
+  }
+
+  override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
+    socket.on('error', () => {});
+    const address = plainAddress(socket.remoteAddress ?? '');
+    const key = clientKey(address);
+    const isRefused = this.core.isStopping || this.core.isLate || this.core.unacknowledged.isOver;
+    const release = isRefused ? undefined : this.core.clients.admit(key);
+    if (!release) {
+      this.refuse(socket, handshake);
+      return false;
+    }
+    this.sockets.add(socket);
+    const leave = () => {
+      this.sockets.delete(socket);
+      release();
+    };
+    socket.once('close', leave);
+    const relayNetwork = this.listener === 'mx' ? this.core.relayNetwork(address) : undefined;
+    this.seats.set(socket, { client: { address, key, relayNetwork }, release: leave });
+    return super._acceptSocket(socket, handshake);
+  }
+
+  override connect(socket: Socket, options?: SMTPConnectionOptions | null): void {
+    const seat = this.seats.get(socket);
+    if (!seat || this.core.isStopping) {
+      socket.destroy();
+      return;
+    }
+    const connection = new IngressConnection(this, socket, options, seat);
+    this.connections.add(connection);
+    this.bySession.set(connection.session, connection);
+    connection.on('error', (error: Error) => this.emit('error', error));
+    connection.init();
+  }
+
+  override _upgrade(socket: Socket, callback: Parameters<SMTPServer['_upgrade']>[1]): void {
+    super._upgrade(socket, (error, tlsSocket) => {
+      const seat = this.seats.get(socket);
+      if (tlsSocket && seat) this.seats.set(tlsSocket, seat);
+      callback(error, tlsSocket);
+    });
+  }
+
+  override onAuth(
+    auth: SMTPServerAuthentication,
+    session: SMTPServerSession,
+    callback: (error: Error | null | undefined, response?: SMTPServerAuthenticationResponse) => void,
+  ): void {
+    const { username: login = '', password, authcid = '', authzid = '' } = auth;
+    const connection = this.bySession.get(session);
+    // Clients that leave the authentication identity empty mean the other one.
+    const credentials = { login, password: password ?? '', actAs: authcid === '' ? '' : authzid };
+    Promise.resolve(connection?.login(credentials)).then(
+      (user) => callback(null, { user }),
+      (error: unknown) => {
+        this.core.logger.error({ reason: String(error) }, 'ingress.auth.crashed');
+        callback(Object.assign(new Error(REFUSALS.authUnavailable.text), { responseCode: REFUSALS.authUnavailable.code }));
+      },
+    );
+  }
+
+  get sessions(): readonly IngressConnection[] {
+    return [...this.connections].filter((connection) => connection instanceof IngressConnection);
+  }
+
+  /** Cuts every connection off, also those that were told to go and did not. */
+  destroyAll(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** In clear with a reply; before a handshake there is nothing that could be said. */
+  private refuse(socket: Socket, handshake: boolean): void {
+    const reply = this.core.isStopping ? REFUSALS.stopping : REFUSALS.overloaded;
+    this.core.meters.refusals.inc({ reason: reply.reason });
+    if (handshake) {
+      socket.destroy();
+      return;
+    }
+    socket.end(formatReply(reply));
+    socket.resume();
+    socket.setTimeout(LINGER_MS, () => socket.destroy());
+  }
+}

@@ -1,0 +1,47 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Core } from './core.ts';
+import { REFUSALS } from './replies.ts';
+import type { IngressConnection } from './smtp/connection.ts';
+
+/** How often deadlines are looked at: one timer for all sessions. */
+export const SWEEP_MS = 1000;
+
+/** Ends a session that is past a deadline. A session that waits for us has none. */
+export function enforceDeadlines({ config, clock }: Core, session: IngressConnection): void {
+  const now = clock.nowMs();
+  const waited = now - session.waitingSinceMs;
+  switch (session.waiting) {
+    case 'us':
+      return;
+    case 'handshake':
+      if (waited > config.tlsHandshakeTimeoutMs) session.destroy();
+      return;
+    case 'data':
+      if (waited > config.dataTimeoutMs || now - session.dataSinceMs > config.maxTransactionMs) session.end(REFUSALS.timedOut);
+      return;
+    case 'greeting':
+    case 'command': {
+      const limit = session.waiting === 'greeting' ? config.greetingTimeoutMs : config.commandTimeoutMs;
+      if (now - session.startedMs > config.maxSessionMs) session.end(REFUSALS.sessionTooLong);
+      else if (waited > limit) session.end(REFUSALS.timedOut);
+    }
+  }
+}
+
+/** Looks at all sessions and at the event loop each second. The returned function ends that. */
+export function startSweep(core: Core, sessions: () => readonly IngressConnection[]): () => void {
+  const lag = monitorEventLoopDelay({ resolution: 20 });
+  lag.enable();
+  let cancel = () => {};
+  const sweep = () => {
+    for (const session of sessions()) enforceDeadlines(core, session);
+    core.isLate = lag.max / 1e6 > core.config.maxEventLoopLagMs;
+    lag.reset();
+    cancel = core.clock.after(SWEEP_MS, sweep);
+  };
+  cancel = core.clock.after(SWEEP_MS, sweep);
+  return () => {
+    cancel();
+    lag.disable();
+  };
+}
