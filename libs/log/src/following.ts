@@ -1,4 +1,4 @@
-import type { GroupOptions, LogRecord, Marks, TopicName } from './port.ts';
+import { type GroupOptions, type LogRecord, type Marks, OffsetGap, type TopicName } from './port.ts';
 
 /** What an engine gives so that following and group consumption are the same in all of them. */
 export interface Readable {
@@ -61,6 +61,7 @@ export async function consume(log: Readable, positions: Positions, options: Grou
   const runs = topics.flatMap((topic) =>
     Array.from({ length: log.partitions(topic) }, (_, partition) =>
       run(topic, partition).catch((error: unknown) => {
+        if (error instanceof OffsetGap && options.onGap) return options.onGap(topic, partition, error);
         failed.abort();
         throw error;
       }),

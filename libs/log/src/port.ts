@@ -62,6 +62,11 @@ export interface GroupOptions {
    * below it is done. A rejection stops the consumption: `consume` rejects with it.
    */
   readonly onBatch: (batch: GroupBatch) => Promise<number>;
+  /**
+   * Called when a partition's position is not in the log. That partition is read no more, the others go on. Left out:
+   * `consume` rejects with the gap.
+   */
+  readonly onGap?: (topic: TopicName, partition: number, gap: OffsetGap) => void;
   readonly signal: AbortSignal;
 }
 
@@ -100,7 +105,7 @@ export interface Log {
    * Reads topics as a group, starting at the committed offset or at the low mark. Resolves when the signal aborts and the
    * running batches have ended and their commits are durable.
    *
-   * @throws OffsetGap when the committed offset is not in the log
+   * @throws OffsetGap when the committed offset is not in the log and nobody listens for it
    */
   consume(options: GroupOptions): Promise<void>;
   /** Committed offset of a group; the low mark when it never committed. */

@@ -1,4 +1,4 @@
-import { consume, follow, type Readable } from '../following.ts';
+import { consume, follow, type Positions, type Readable } from '../following.ts';
 import { checkPartition, checkValues } from '../limits.ts';
 import { AppendFailed, type Log, type LogRecord, OffsetGap, type TopicName } from '../port.ts';
 import { createWaiters, type Waiters } from '../waiters.ts';
@@ -11,6 +11,7 @@ export type AppendFate = 'kept' | 'lost' | 'inDoubt' | 'twice';
 
 interface StoredPartition {
   low: number;
+  lastAppendedAtMs: number;
   readonly records: LogRecord[];
 }
 
@@ -18,7 +19,7 @@ interface StoredPartition {
 export interface MemoryStorage {
   readonly partitions: Map<string, StoredPartition>;
   readonly commits: Map<string, number>;
-  readonly copies: { readonly key: string; readonly values: readonly Uint8Array[] }[];
+  readonly copies: { readonly topic: TopicName; readonly partition: number; readonly values: readonly Uint8Array[] }[];
   incarnation: number;
 }
 
@@ -40,108 +41,142 @@ export interface MemoryLog extends Log {
 
 export const createMemoryStorage = (): MemoryStorage => ({ partitions: new Map(), commits: new Map(), copies: [], incarnation: 1 });
 
-/** The log of tests and of the simulation: durable as long as its storage is held. */
-export function openMemoryLog(options: MemoryLogOptions): MemoryLog {
-  const storage = options.storage ?? createMemoryStorage();
-  const waiters = new Map<string, Waiters>();
-  let isClosed = false;
-  const partitions = (topic: TopicName) => options.partitions[topic] ?? 1;
-  const keyOf = (topic: TopicName, partition: number) => {
-    checkPartition(partition, partitions(topic), topic);
-    return `${topic}/${partition}`;
-  };
-  const stored = (key: string): StoredPartition => {
-    const found = storage.partitions.get(key) ?? { low: 0, records: [] };
-    storage.partitions.set(key, found);
-    return found;
-  };
-  const waitersOf = (key: string): Waiters => {
-    const found = waiters.get(key) ?? createWaiters();
-    waiters.set(key, found);
-    return found;
-  };
-  const high = ({ low, records }: StoredPartition) => low + records.length;
-  const write = (key: string, values: readonly Uint8Array[]): number => {
-    const partition = stored(key);
-    const first = high(partition);
-    const appendedAtMs = Math.max(options.nowMs(), partition.records.at(-1)?.appendedAtMs ?? 0);
-    for (const value of values) partition.records.push({ offset: high(partition), appendedAtMs, value });
-    waitersOf(key).wake();
-    return first;
-  };
-  const closed = () => new AppendFailed('closed', { inDoubt: false });
+interface Partition {
+  readonly key: string;
+  readonly stored: StoredPartition;
+  readonly waiters: Waiters;
+  /** The last append, where its fate is not known at once: later ones wait for it. */
+  turn: Promise<number> | undefined;
+}
 
-  const readable: Readable = {
-    partitions,
-    isClosed: () => isClosed,
-    marks: async (topic, partition) => {
-      const found = stored(keyOf(topic, partition));
-      return { low: found.low, high: high(found) };
-    },
-    read: async (topic, partition, from, maxOctets) => {
-      const found = stored(keyOf(topic, partition));
-      if (from < found.low || from > high(found)) throw new OffsetGap(from, { low: found.low, high: high(found) });
-      const start = from - found.low;
-      let end = start;
-      for (let octets = 0; end < found.records.length; end++) {
-        octets += found.records[end]?.value.length ?? 0;
-        if (octets > maxOctets && end > start) break;
-      }
-      return found.records.slice(start, end);
-    },
-    changed: async (topic, partition, offset, signal) => {
-      const key = keyOf(topic, partition);
-      const found = stored(key);
-      if (offset >= found.low && offset >= high(found) && !isClosed) await waitersOf(key).wait(signal);
-    },
+const highOf = ({ low, records }: StoredPartition) => low + records.length;
+
+function createPartitions(options: MemoryLogOptions, storage: MemoryStorage) {
+  const open = new Map<string, Partition>();
+  const count = (topic: TopicName) => options.partitions[topic] ?? 1;
+  const at = (topic: TopicName, partition: number): Partition => {
+    checkPartition(partition, count(topic), topic);
+    const key = `${topic}/${partition}`;
+    const stored = storage.partitions.get(key) ?? { low: 0, lastAppendedAtMs: 0, records: [] };
+    storage.partitions.set(key, stored);
+    const found = open.get(key) ?? { key, stored, waiters: createWaiters(), turn: undefined };
+    open.set(key, found);
+    return found;
   };
-  const commitKey = (group: string, topic: TopicName, partition: number) => `${group} ${keyOf(topic, partition)}`;
-  const positions = {
-    committed: async (group: string, topic: TopicName, partition: number) =>
-      storage.commits.get(commitKey(group, topic, partition)) ?? stored(keyOf(topic, partition)).low,
-    commit: (group: string, topic: TopicName, partition: number, offset: number) => {
-      if (!isClosed) storage.commits.set(commitKey(group, topic, partition), offset);
-    },
-    flush: async () => {},
-  };
+  return { count, at, all: () => open.values() };
+}
+
+function write({ stored, waiters }: Partition, values: readonly Uint8Array[], nowMs: number): number {
+  const first = highOf(stored);
+  const appendedAtMs = Math.max(nowMs, stored.lastAppendedAtMs);
+  stored.lastAppendedAtMs = appendedAtMs;
+  for (const value of values) stored.records.push({ offset: highOf(stored), appendedAtMs, value });
+  waiters.wake();
+  return first;
+}
+
+function read({ low, records }: StoredPartition, from: number, maxOctets: number): readonly LogRecord[] {
+  const high = low + records.length;
+  if (from < low || from > high) throw new OffsetGap(from, { low, high });
+  const start = from - low;
+  let end = start;
+  for (let octets = 0; end < records.length; end++) {
+    octets += records[end]?.value.length ?? 0;
+    if (octets > maxOctets && end > start) break;
+  }
+  return records.slice(start, end);
+}
+
+/**
+ * The log of tests and of the simulation: durable as long as its storage is held. Values are kept as they are handed over,
+ * not copied; trimmed records are gone.
+ */
+export function openMemoryLog(options: MemoryLogOptions): MemoryLog {
+  const { storage = createMemoryStorage(), nowMs } = options;
+  const partitions = createPartitions(options, storage);
+  let isClosed = false;
   const end = () => {
     isClosed = true;
-    for (const waiting of waiters.values()) waiting.wake();
+    for (const { waiters } of partitions.all()) waiters.wake();
   };
+  const readable: Readable = {
+    partitions: partitions.count,
+    isClosed: () => isClosed,
+    marks: async (topic, partition) => {
+      const { stored } = partitions.at(topic, partition);
+      return { low: stored.low, high: highOf(stored) };
+    },
+    read: async (topic, partition, from, maxOctets) => read(partitions.at(topic, partition).stored, from, maxOctets),
+    changed: async (topic, partition, offset, signal) => {
+      const { stored, waiters } = partitions.at(topic, partition);
+      if (offset >= stored.low && offset >= highOf(stored) && !isClosed) await waiters.wait(signal);
+    },
+  };
+  const positions = createPositions(partitions, storage, () => isClosed);
   return {
     ...readable,
     storage,
     incarnation: storage.incarnation,
-    append: async (topic, partition, values) => {
-      checkValues(values);
-      const key = keyOf(topic, partition);
-      if (isClosed) throw closed();
-      const fate = options.fate?.(topic, partition) ?? 'kept';
-      const decided = typeof fate === 'string' ? fate : await fate;
-      if (isClosed) throw closed();
-      if (decided === 'lost') throw new AppendFailed('failed', { inDoubt: false });
-      const first = write(key, values);
-      if (decided === 'twice') storage.copies.push({ key, values });
-      if (decided === 'inDoubt') throw new AppendFailed('failed', { inDoubt: true });
-      return first;
-    },
+    append: createAppend({ options, partitions, storage, isClosed: () => isClosed }),
     follow: (topic, partition, from, signal) => follow(readable, { topic, partition, from }, signal),
     trim: async (topic, partition, below) => {
-      const key = keyOf(topic, partition);
-      const found = stored(key);
-      if (below > high(found)) throw new RangeError(`trim of ${key} below ${below}, high mark ${high(found)}`);
-      if (below <= found.low || isClosed) return;
-      found.records.splice(0, below - found.low);
-      found.low = below;
-      waitersOf(key).wake();
+      const { key, stored, waiters } = partitions.at(topic, partition);
+      if (isClosed) throw new AppendFailed('closed', { inDoubt: false });
+      if (below > highOf(stored)) throw new RangeError(`trim of ${key} below ${below}, high mark ${highOf(stored)}`);
+      if (below <= stored.low) return;
+      stored.records.splice(0, below - stored.low);
+      stored.low = below;
+      waiters.wake();
     },
     consume: (group) => consume(readable, positions, group),
     committed: positions.committed,
     heldOctets: () => 0,
     landCopies: () => {
-      for (const { key, values } of storage.copies.splice(0)) write(key, values);
+      for (const { topic, partition, values } of storage.copies.splice(0)) write(partitions.at(topic, partition), values, nowMs());
     },
     crash: end,
     close: async () => end(),
+  };
+}
+
+interface Appending {
+  readonly options: MemoryLogOptions;
+  readonly partitions: ReturnType<typeof createPartitions>;
+  readonly storage: MemoryStorage;
+  readonly isClosed: () => boolean;
+}
+
+function createAppend({ options, partitions, storage, isClosed }: Appending): MemoryLog['append'] {
+  return async (topic, partition, values) => {
+    checkValues(values);
+    const found = partitions.at(topic, partition);
+    const settle = (fate: AppendFate): number => {
+      if (isClosed()) throw new AppendFailed('closed', { inDoubt: false });
+      if (fate === 'lost') throw new AppendFailed('failed', { inDoubt: false });
+      const first = write(found, values, options.nowMs());
+      if (fate === 'twice') storage.copies.push({ topic, partition, values });
+      if (fate === 'inDoubt') throw new AppendFailed('failed', { inDoubt: true });
+      return first;
+    };
+    if (isClosed()) return settle('lost');
+    const fate = options.fate?.(topic, partition) ?? 'kept';
+    if (found.turn === undefined && typeof fate === 'string') return settle(fate);
+    const turn = Promise.allSettled([fate, found.turn]).then(async () => settle(await fate));
+    found.turn = turn;
+    return turn.finally(() => {
+      if (found.turn === turn) found.turn = undefined;
+    });
+  };
+}
+
+function createPositions(partitions: Appending['partitions'], storage: MemoryStorage, isClosed: () => boolean): Positions {
+  const keyOf = (group: string, topic: TopicName, partition: number) => `${group} ${partitions.at(topic, partition).key}`;
+  return {
+    committed: async (group, topic, partition) =>
+      storage.commits.get(keyOf(group, topic, partition)) ?? partitions.at(topic, partition).stored.low,
+    commit: (group, topic, partition, offset) => {
+      if (!isClosed()) storage.commits.set(keyOf(group, topic, partition), offset);
+    },
+    flush: async () => {},
   };
 }
