@@ -1,6 +1,6 @@
-import { type GroupBatch, type Log, OffsetGap } from '@angarium/log';
+import type { GroupBatch } from '@angarium/log';
 import { createFloor, type Floor } from './floors.ts';
-import { GROUP, nameOf, placesOf, ROUTED_TOPICS } from './places.ts';
+import { GROUP, nameOf, ROUTED_TOPICS } from './places.ts';
 import { createPrecedence } from './precedence.ts';
 import { aborted, pause } from './retry.ts';
 import { type BatchDeps, routeBatch } from './route-batch.ts';
@@ -22,17 +22,6 @@ export interface Progress {
 }
 
 export const createProgress = (): Progress => ({ inHandSinceMs: new Map(), halted: new Set() });
-
-/** Partitions whose next record the log does not hold. */
-async function gapsIn(log: Log): Promise<string[]> {
-  const gaps: string[] = [];
-  for (const place of placesOf(log)) {
-    const { low, high } = await log.marks(place.topic, place.partition);
-    const next = await log.committed(GROUP, place.topic, place.partition);
-    if (next < low || next > high) gaps.push(nameOf(place));
-  }
-  return gaps;
-}
 
 function createBatchHandler(deps: BatchDeps, progress: Progress): (batch: GroupBatch) => Promise<number> {
   const partitions = new Map<string, Partition>();
@@ -74,16 +63,14 @@ export async function consumeTopics(deps: BatchDeps, progress: Progress): Promis
         topics: ROUTED_TOPICS,
         maxBatchOctets: config.routing.maxBatchOctets,
         onBatch,
+        onGap: (topic, partition, gap) => {
+          progress.halted.add(`${topic}/${partition}`);
+          logger.error({ partition: `${topic}/${partition}`, reason: gap.message, cure: CURE }, 'routing.partition.halted');
+        },
         signal: retry.signal,
       });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (error instanceof OffsetGap) {
-        const gaps = await gapsIn(log);
-        for (const name of gaps.length > 0 ? gaps : ['a partition']) progress.halted.add(name);
-        logger.error({ reason, partitions: gaps, cure: CURE }, 'routing.consumption.halted');
-        return;
-      }
       logger.error({ reason }, 'routing.consumption.failed');
       await pause(clock, config.routing.maxRetryMs, retry.signal);
     }

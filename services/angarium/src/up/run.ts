@@ -22,6 +22,7 @@ export async function runAll(config: Config, write: (text: string) => void): Pro
     const [submission] = addresses.submission;
     const [pop3s] = addresses.pop3s;
     if (account && submission && pop3s) write(firstCommands(account, submission, pop3s));
+    base.logger.info({ ...addresses, pid: process.pid }, 'process.ready');
   } catch (error) {
     await parts.stop();
     throw error;

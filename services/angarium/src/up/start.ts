@@ -15,7 +15,9 @@ export interface Running {
   readonly directory: Directory;
   readonly admin: DirectoryAdmin;
   /** "host:port" by listener. */
-  readonly addresses: Readonly<Record<'mx' | 'submission' | 'submissions' | 'pop3' | 'pop3s', readonly string[]>>;
+  readonly addresses: Readonly<Record<'mx' | 'submission' | 'submissions' | 'pop3' | 'pop3s', readonly string[]>> & {
+    readonly metrics: string;
+  };
 }
 
 type NotReady = () => readonly string[];
@@ -86,6 +88,5 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
   const all = [routing, store, delivery, ingress];
   const metrics = await startHealth(base, () => all.flatMap((service) => service.notReady()), parts);
   const addresses = { ...ingress.addresses, ...store.addresses };
-  base.logger.info({ ...addresses, metrics, pid: process.pid }, 'process.ready');
-  return { directory, admin, addresses };
+  return { directory, admin, addresses: { ...addresses, metrics } };
 }
