@@ -142,7 +142,10 @@ function applyMarks({ state, batches }: Newest, partitions: Partitions, commits:
     for (const { kind, topic, partition, offset, value } of entries) {
       const name = TOPICS[topic];
       if (name === undefined) continue;
-      if (kind === ENTRY.lowMark) indexOf(partitions, name, partition).reset(offset, offset);
+      if (kind === ENTRY.lowMark) {
+        const index = indexOf(partitions, name, partition);
+        if (offset > index.low) index.reset(offset, offset);
+      }
       if (kind === ENTRY.commit) commits.set(commitKey(value.toString(), name, partition), offset);
     }
   }

@@ -37,8 +37,9 @@ export class Segments {
     return this.#byId.get(id);
   }
 
-  all(): Iterable<Segment> {
-    return this.#byId.values();
+  /** The oldest first. */
+  all(): Segment[] {
+    return [...this.#byId.values()].sort((one, other) => one.id - other.id);
   }
 
   async close(id: number): Promise<void> {

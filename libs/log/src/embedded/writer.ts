@@ -129,7 +129,10 @@ export class Writer {
     const { segments, state, onFault } = this.#deps;
     const id = this.#nextSegment++;
     try {
-      const older = [...segments.all()].filter(({ live }) => live > 0).map(({ id: one, octets }) => [one, octets] as const);
+      const older = segments
+        .all()
+        .filter(({ live }) => live > 0)
+        .map(({ id: one, octets }) => [one, octets] as const);
       const segment = await segments.open(id, { isNew: true });
       const batch = encodeBatch([stateEntry(state(older))], { segment: id, position: 0 }, 0);
       await segment.file.write(batch, 0);
