@@ -171,14 +171,24 @@ export interface MailCount {
 
 const COUNTS = ['accepted', 'expanded', 'delivered', 'bounced', 'expired', 'discarded', 'queued', 'difference'] as const;
 
-/** The accounting identity of promise 2, as exported, once it is at rest with `queued` recipients. */
-export function mailCount(angarium: Angarium, queued: number): Promise<MailCount> {
+/** Recipients that entered, by the log lines of those who took them: an independent witness of `accepted`. */
+function witnessed({ lines }: Angarium): number {
+  const taken = lines.filter(({ event }) => event === 'ingress.message.accepted').reduce((sum, line) => sum + Number(line.recipients), 0);
+  return taken + lines.filter(({ event }) => event === 'delivery.notification.handed_over').length;
+}
+
+/**
+ * The accounting identity of promise 2, as exported, once it holds with `queued` recipients and every mail that was taken
+ * since the start is in it.
+ */
+export function mailCount(angarium: Angarium, queued: number, acceptedBefore = 0): Promise<MailCount> {
   return until(async () => {
     const values = await Promise.all(
       COUNTS.map(async (name) => [name, await angarium.metric(`angarium_accounting_${name}_recipients`)] as const),
     );
     const count = Object.fromEntries(values) as unknown as MailCount;
     const ended = count.delivered + count.bounced + count.expired + count.discarded + count.queued;
-    return count.difference === 0 && count.queued === queued && count.accepted + count.expanded === ended ? count : undefined;
+    const isWhole = count.accepted - acceptedBefore === witnessed(angarium) && count.accepted + count.expanded === ended;
+    return isWhole && count.difference === 0 && count.queued === queued ? count : undefined;
   });
 }
