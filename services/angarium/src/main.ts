@@ -2,10 +2,14 @@
 import { createProgram } from './command/program.ts';
 import { CommandError } from './command/terminal.ts';
 
+/** Troubles of the machine that an operator can mend: their message is enough. */
+const MENDABLE = new Set(['FolderHeld', 'DamagedLog', 'EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOENT', 'ENOSPC', 'EROFS']);
+
 try {
   await createProgram({ stdin: process.stdin, write: (text) => process.stdout.write(text) }).parseAsync();
 } catch (error) {
-  if (!(error instanceof CommandError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = error.exitCode;
+  const { name = '', code = '', message = '' } = error as NodeJS.ErrnoException;
+  if (!(error instanceof CommandError) && !MENDABLE.has(name) && !MENDABLE.has(code)) throw error;
+  process.stderr.write(`${message}\n`);
+  process.exitCode = error instanceof CommandError ? error.exitCode : 1;
 }

@@ -3,7 +3,8 @@ import { createReadStream } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { holdFolder } from '@angarium/sql';
+import type { MailboxTables } from '@angarium/mailbox';
+import { holdFolder, openSqlite } from '@angarium/sql';
 import type { Command } from 'commander';
 import { FORMAT_VERSION, readFormat } from '../up/format.ts';
 import { configOf } from './config.ts';
@@ -38,7 +39,7 @@ const isEmptyOrMissing = async (folder: string): Promise<boolean> =>
   (await readdir(folder).catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? [] : Promise.reject(error)))).length === 0;
 
 /** Copies a stopped data folder, file by file, and writes what was copied with its digests. */
-export async function backup(dataFolder: string, target: string): Promise<Manifest> {
+async function backup(dataFolder: string, target: string): Promise<Manifest> {
   const formatVersion = await readFormat(dataFolder);
   if (formatVersion === undefined) throw new CommandError(`${dataFolder} is not a data folder of Angarium`);
   if (!(await isEmptyOrMissing(target))) throw new CommandError(`${target} is not empty`);
@@ -60,8 +61,17 @@ export async function backup(dataFolder: string, target: string): Promise<Manife
   }
 }
 
+/** Mail clients may have seen messages that came after the backup: their UIDs must not be given out again. */
+async function skipRestoredUids(file: string): Promise<void> {
+  if (!(await stat(file).catch(() => undefined))) return;
+  const { MAILBOX_MIGRATIONS, skipUids } = await import('@angarium/mailbox');
+  const database = await openSqlite<MailboxTables>({ file, migrations: MAILBOX_MIGRATIONS });
+  await skipUids(database);
+  await database.close();
+}
+
 /** Checks every file of a backup, then copies them into an empty data folder. Nothing is written when one is wrong. */
-export async function restore(source: string, dataFolder: string): Promise<Manifest> {
+async function restore(source: string, dataFolder: string): Promise<Manifest> {
   const text = await readFile(join(source, MANIFEST), 'utf8').catch(() => {
     throw new CommandError(`${source} holds no backup: ${MANIFEST} is missing`);
   });
@@ -83,6 +93,7 @@ export async function restore(source: string, dataFolder: string): Promise<Manif
       await mkdir(dirname(join(dataFolder, path)), { recursive: true });
       await cp(join(source, path), join(dataFolder, path), { preserveTimestamps: true });
     }
+    await skipRestoredUids(join(dataFolder, 'mailbox.sqlite'));
   } catch (error) {
     await rm(dataFolder, { recursive: true, force: true });
     throw error;

@@ -1,21 +1,28 @@
 import type { Command } from 'commander';
-import { runMailbox } from '../up/mailbox.ts';
-import { runAll } from '../up/run.ts';
 import { configOf } from './config.ts';
 import { CommandError, type Terminal } from './terminal.ts';
 
 /** Roles that share the embedded log, which one process owns. */
 const LOG_ROLES = ['ingress', 'routing', 'delivery'] as const;
 
+/** The services are loaded by the roles alone: the other commands start in a fraction of the time. */
 export function addRoleCommands(program: Command, { write }: Terminal): void {
   program
     .command('up')
     .description('run all services in this process, with the embedded log')
-    .action((_options, command: Command) => runAll(configOf(command), write));
+    .action(async (_options, command: Command) => {
+      const config = configOf(command);
+      const { runAll } = await import('../up/run.ts');
+      await runAll(config, write);
+    });
   program
     .command('mailbox')
     .description('run the mailbox service alone; the process with the data folder names it as mailboxAt')
-    .action((_options, command: Command) => runMailbox(configOf(command), write));
+    .action(async (_options, command: Command) => {
+      const config = configOf(command);
+      const { runMailbox } = await import('../up/mailbox.ts');
+      await runMailbox(config, write);
+    });
   for (const role of LOG_ROLES) {
     program.command(role, { hidden: true }).action(() => {
       throw new CommandError(

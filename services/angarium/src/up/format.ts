@@ -1,5 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type FolderLock, holdFolder } from '@angarium/sql';
 
 /** Version of the data folder's layout that this release writes. A newer one is refused, an older one migrated. */
 export const FORMAT_VERSION = 1;
@@ -25,11 +26,23 @@ export async function readFormat(folder: string): Promise<number | undefined> {
   return version;
 }
 
-/** Makes the folder where it is missing, and checks or writes its format version. */
-export async function prepareFolder(folder: string): Promise<void> {
+/**
+ * Makes the folder where it is missing, holds it against other processes, and checks or writes its format version.
+ *
+ * @throws FolderHeld when another process has it
+ */
+export async function openFolder(folder: string): Promise<FolderLock> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  if ((await readFormat(folder)) !== undefined) return;
-  const file = join(folder, FORMAT_FILE);
-  await writeFile(`${file}.new`, `${JSON.stringify({ formatVersion: FORMAT_VERSION })}\n`);
-  await rename(`${file}.new`, file);
+  const lock = await holdFolder(folder);
+  try {
+    if ((await readFormat(folder)) === undefined) {
+      const file = join(folder, FORMAT_FILE);
+      await writeFile(`${file}.new`, `${JSON.stringify({ formatVersion: FORMAT_VERSION })}\n`);
+      await rename(`${file}.new`, file);
+    }
+    return lock;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
 }

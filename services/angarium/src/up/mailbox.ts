@@ -1,8 +1,7 @@
 import { connectDirectory, serveRpc } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
-import { holdFolder } from '@angarium/sql';
 import { createBase } from './deps.ts';
-import { prepareFolder } from './format.ts';
+import { openFolder } from './format.ts';
 import { createParts, runUntilSignal } from './shutdown.ts';
 import { startHealth } from './start.ts';
 import { startMailbox } from './store.ts';
@@ -14,11 +13,10 @@ const DIRECTORY_TIMEOUT_MS = 10_000;
  * process and serves deliveries to it. Resolves after SIGTERM or SIGINT and an orderly stop.
  */
 export async function runMailbox(config: Config, write: (text: string) => void): Promise<void> {
-  await prepareFolder(config.dataFolder);
-  const lock = await holdFolder(config.dataFolder);
+  const lock = await openFolder(config.dataFolder);
   const base = await createBase(config);
   const parts = createParts(base.logger);
-  parts.add('data folder', async () => lock.release());
+  parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
   try {
     const tls = config.rpcTls;

@@ -1,7 +1,7 @@
 import type { Config } from '@angarium/runtime';
 import { createBase } from './deps.ts';
 import { firstAccount, firstCommands } from './first-account.ts';
-import { prepareFolder } from './format.ts';
+import { openFolder } from './format.ts';
 import { createParts, runUntilSignal } from './shutdown.ts';
 import { startAll } from './start.ts';
 
@@ -12,9 +12,10 @@ import { startAll } from './start.ts';
  * @throws when the data folder, the log or a listener cannot be opened; what was started is stopped
  */
 export async function runAll(config: Config, write: (text: string) => void): Promise<void> {
-  await prepareFolder(config.dataFolder);
+  const lock = await openFolder(config.dataFolder);
   const base = await createBase(config);
   const parts = createParts(base.logger);
+  parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
   try {
     const { directory, admin, addresses } = await startAll(base, parts);
