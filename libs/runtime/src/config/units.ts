@@ -23,6 +23,5 @@ export const durationMs = quantity(MS_BY_UNIT, 'a length of time');
 export const octets = quantity(OCTETS_BY_UNIT, 'a size');
 export const count = z.int().min(0);
 export const atLeastOne = z.int().min(1);
-export const port = z.int().min(0).max(65_535);
 /** "host:port"; an IPv6 host in brackets. Port 0 takes any free port. */
 export const address = z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d{1,5}$/, 'wants host:port');
