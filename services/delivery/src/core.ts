@@ -18,8 +18,11 @@ export interface Flight {
   active: boolean;
   /** The final dot went out and was not answered. */
   dotted: boolean;
-  /** Empty: none was asked. */
+  /** Key and title of the site; empty: none was asked. */
   readonly site: string;
+  readonly title: string;
+  /** No host of the site could be spoken to. */
+  failed: boolean;
 }
 
 /** What the parts of delivery share. */

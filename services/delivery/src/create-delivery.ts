@@ -1,50 +1,46 @@
+import type { AccountingReport } from '@angarium/lanes';
 import type { Suspension } from '@angarium/records';
 import type { Queue } from '@angarium/rpc';
 import type { Service } from '@angarium/runtime';
+import { exportAccounting } from './accounting/gauges.ts';
+import { createProjection, type Projection } from './accounting/projection.ts';
 import { createControl } from './control/control.ts';
-import { createCore } from './core.ts';
+import { type Core, createCore } from './core.ts';
 import type { DeliveryDeps } from './deps.ts';
-import { createDispatch } from './dispatch.ts';
+import { createDispatch, type Dispatch } from './dispatch.ts';
+import { exportGauges } from './gauges.ts';
 import { type LaneHooks, openLane } from './lane/lane.ts';
-import { createNotifier } from './notify/notifier.ts';
+import { createNotifier, type Notifier } from './notify/notifier.ts';
 import { createQueue } from './queue/create-queue.ts';
 import { deleteLaneBlob, follow, takeOver } from './reading.ts';
+import { createUpkeep } from './upkeep.ts';
+import { endMessage } from './waiting.ts';
 
 export interface Delivery extends Service {
   readonly queue: Queue;
+  /** The count of promise 2; undefined while the lanes are replayed. */
+  accounting(): AccountingReport | undefined;
   /** What keeps it from being ready, in words. */
   notReady(): readonly string[];
 }
 
 const CLOSE_MS = 2000;
 
-/**
- * Delivers the mail of all lanes of the log. `start` resolves when each lane is read and owned, is halted, or could not be owned
- * at the first try; `stop` starts nothing new, waits for what is on the wire and writes its outcomes.
- */
-export function createDelivery(deps: DeliveryDeps): Delivery {
-  const { clock, logger, config, log } = deps;
-  const core = createCore(deps);
-  const dispatch = createDispatch(core);
-  const notifier = createNotifier(core);
-  const { scheduler, lanes } = core;
+interface Parts {
+  readonly core: Core;
+  readonly dispatch: Dispatch;
+  readonly notifier: Notifier;
+  readonly projection: Projection;
+}
 
-  const onSuspension = ({ scope, suspended, reason }: Suspension) => {
-    const nowMs = clock.nowMs();
-    if (suspended) scheduler.suspend(scope, nowMs);
-    else {
-      core.resumedAtMs = nowMs;
-      scheduler.resume(scope, nowMs);
-      dispatch.pump();
-    }
-    logger.info({ scope, reason }, suspended ? 'delivery.scope.suspended' : 'delivery.scope.resumed');
-  };
-  const control = createControl(deps, onSuspension);
-  core.laneTableVersion = () => control.fold.laneTable?.version ?? 0;
-
+/** How the lanes drive everything else. */
+function createHooks({ core, dispatch, notifier, projection }: Parts): LaneHooks {
+  const { clock, logger } = core.deps;
   const startedAtMs = clock.nowMs();
-  const hooks: LaneHooks = {
+  return {
+    onStart: (lane, position) => projection.startLane(lane.number, position),
     onRecord(lane, record, change) {
+      projection.onLane(lane.number, record, change);
       for (const message of change.ended) deleteLaneBlob(core, message);
       if (lane.state === 'live') follow(core, notifier, { lane, record, change });
     },
@@ -56,29 +52,67 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     onBatch: () => dispatch.pump(),
     onAppend: () => dispatch.pump(),
     onHalted(lane) {
-      for (const message of lane.fold.messages.values())
-        for (const unit of core.units.of(message)) core.scheduler.remove(unit, clock.nowMs());
+      for (const message of lane.fold.messages.values()) endMessage(core, message);
     },
   };
+}
 
+function createSuspender(core: Core, pump: () => void): (suspension: Suspension) => void {
+  const { clock, logger } = core.deps;
+  return ({ scope, suspended, reason }) => {
+    const nowMs = clock.nowMs();
+    if (suspended) core.scheduler.suspend(scope, nowMs);
+    else {
+      core.resumedAtMs = nowMs;
+      core.scheduler.resume(scope, nowMs);
+      pump();
+    }
+    logger.info({ scope, reason }, suspended ? 'delivery.scope.suspended' : 'delivery.scope.resumed');
+  };
+}
+
+/** What was written, or what could be within two seconds. */
+async function flushOutcomes({ lanes, deps }: Core): Promise<void> {
+  const late = new Promise<void>((resolve) => deps.clock.after(CLOSE_MS, resolve));
+  await Promise.race([Promise.all(lanes.map((lane) => lane.queue.idle())), late]);
+}
+
+/**
+ * Delivers the mail of all lanes of the log. `start` resolves when each lane is read and owned, is halted, or could not be owned
+ * at the first try; `stop` starts nothing new, waits for what is on the wire and writes its outcomes.
+ */
+export function createDelivery(deps: DeliveryDeps): Delivery {
+  const { config, log } = deps;
+  const core = createCore(deps);
+  const { lanes } = core;
+  const parts: Parts = { core, dispatch: createDispatch(core), notifier: createNotifier(core), projection: createProjection(core) };
+  const { dispatch, notifier, projection } = parts;
+  const upkeep = createUpkeep(core, projection);
+  const control = createControl(deps, createSuspender(core, dispatch.pump));
+  core.laneTableVersion = () => control.fold.laneTable?.version ?? 0;
+  exportAccounting(deps.metrics, () => projection.report());
+  exportGauges(core, dispatch, upkeep);
+  const hooks = createHooks(parts);
   return {
     queue: createQueue(core, control, dispatch.pump),
+    accounting: () => projection.report(),
     async start() {
       await control.start();
+      await projection.prepare();
       for (let number = 0; number < log.partitions('mail.lane'); number++) lanes.push(openLane(number, deps, hooks));
+      projection.start();
       await Promise.all(lanes.map((lane) => lane.start()));
+      upkeep.start();
     },
     async stop() {
+      const upkeepEnded = upkeep.stop();
       await dispatch.drain(config.delivery.drainMs);
       notifier.stop();
       core.isOpen = () => false;
       await Promise.all(core.transports.map((transport) => transport.close()));
       await dispatch.drain(CLOSE_MS);
-      await Promise.race([
-        Promise.all(lanes.map((lane) => lane.queue.idle())),
-        new Promise<void>((resolve) => clock.after(CLOSE_MS, resolve)),
-      ]);
-      await Promise.all([control.stop(), ...lanes.map((lane) => lane.stop())]);
+      await flushOutcomes(core);
+      await Promise.all([control.stop(), projection.stop(), upkeepEnded, ...lanes.map((lane) => lane.stop())]);
     },
     notReady: () => [
       ...(control.trouble === '' ? [] : [`delivery: ${control.trouble}`]),

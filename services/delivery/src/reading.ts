@@ -1,7 +1,7 @@
 import type { Change, LaneRecord, LiveMessage, LiveRecipient } from '@angarium/lanes';
 import { type Kind, type Outcome, Result } from '@angarium/records';
 import { inlineContent } from './contents.ts';
-import type { Core } from './core.ts';
+import type { Core, Flight } from './core.ts';
 import type { Lane } from './lane/lane.ts';
 import type { Notifier } from './notify/notifier.ts';
 import { reasonOf } from './pause.ts';
@@ -16,21 +16,24 @@ export function deleteLaneBlob({ deps, meters }: Core, { content, queueId }: Liv
   });
 }
 
-/** Our own outcome was read back: its recipients are no longer in flight. Those that wait on. */
+/** Our own outcome was read back: its recipients are no longer in flight, and those that it deferred wait on. */
 function land(core: Core, lane: Lane, outcome: Outcome): readonly LiveRecipient[] {
-  if (outcome.epoch !== lane.epoch) return [];
   const recipients = lane.fold.messages.get(outcome.queueId)?.recipients;
-  if (recipients === undefined) return [];
+  if (outcome.epoch !== lane.epoch || recipients === undefined) return [];
   const landed: LiveRecipient[] = [];
+  let flight: Flight | undefined;
   for (const { result, addresses } of outcome.recipients) {
     if (result !== Result.DEFERRED) continue;
     for (const address of addresses) {
       const recipient = recipients.get(address);
-      if (recipient === undefined || core.flights.get(recipient)?.attemptId !== outcome.attemptId) continue;
+      const its = recipient && core.flights.get(recipient);
+      if (recipient === undefined || its?.attemptId !== outcome.attemptId) continue;
+      flight = its;
       core.flights.delete(recipient);
       landed.push(recipient);
     }
   }
+  if (landed.length > 0) admit(core, lane, landed, flight);
   return landed;
 }
 
@@ -58,7 +61,7 @@ export function follow(
   if (first !== undefined && body !== undefined) core.contents.fresh(first.message, body);
   const others = change.rescheduled.filter((recipient) => !core.flights.has(recipient) && !landed.has(recipient));
   if (others.length > 0) withdraw(core, others);
-  admit(core, lane, [...change.admitted, ...landed, ...others]);
+  admit(core, lane, [...change.admitted, ...others]);
   for (const id of change.notificationsAsked) notifier.ask(lane, id);
   for (const message of change.ended) endMessage(core, message);
   if (change.duplicates > 0) core.meters.duplicates.inc({}, change.duplicates);

@@ -3,7 +3,7 @@ import { Result } from '@angarium/records';
 import type { Ticket } from '@angarium/scheduler';
 import type { Finding } from './attempt/conclude.ts';
 import { record } from './attempt/record.ts';
-import type { Core } from './core.ts';
+import type { Core, Flight } from './core.ts';
 import type { Lane } from './lane/lane.ts';
 import { maxRecipientsAt, poolOf, RESOLVE_SITE } from './sites.ts';
 import { type DeliveryUnit, dueAtMsOf, groupUnits } from './unit.ts';
@@ -51,11 +51,20 @@ export function endMessage(core: Core, message: LiveMessage): void {
   core.contents.forget(message);
 }
 
+export const createFlight = (attemptId: string, { site = '', title = '' } = {}): Flight => ({
+  attemptId,
+  site,
+  title,
+  active: site !== '',
+  dotted: false,
+  failed: false,
+});
+
 /** Findings of recipients that no attempt is made for, recorded message by message. */
 export function recordAtOnce(core: Core, lane: Lane, findings: readonly Finding[]): void {
   const byMessage = Map.groupBy(findings, ({ recipient }) => recipient.message);
   for (const [message, some] of byMessage) {
-    const flight = { attemptId: core.nextAttemptId(lane), active: false, dotted: false, site: '' };
+    const flight = createFlight(core.nextAttemptId(lane));
     record(core, { lane, message, flight, findings: some, inDoubt: false, site: '' });
   }
 }
@@ -74,8 +83,8 @@ function decided(recipient: LiveRecipient): Finding | undefined {
   return { ...base, result: verdict.result, reply: verdict.reply ?? NO_REPLY };
 }
 
-/** Recipients of one lane that wait from now on, or wait otherwise than before. */
-export function admit(core: Core, lane: Lane, recipients: readonly LiveRecipient[]): void {
+/** Recipients of one lane that wait from now on, or wait otherwise than before. `after`: the attempt that deferred them. */
+export function admit(core: Core, lane: Lane, recipients: readonly LiveRecipient[], after?: Flight): void {
   const findings: Finding[] = [];
   const waiting: LiveRecipient[] = [];
   for (const recipient of recipients) {
@@ -87,7 +96,9 @@ export function admit(core: Core, lane: Lane, recipients: readonly LiveRecipient
   if (findings.length > 0) recordAtOnce(core, lane, findings);
   for (const unit of groupUnits(lane, waiting)) {
     const first = unit.recipients[0];
-    if (first !== undefined) offerAnywhere(core, unit, dueAtMsOf(first));
+    if (first === undefined) continue;
+    if (after?.failed) offer(core, unit, { site: after.site, title: after.title, dueAtMs: dueAtMsOf(first), waitsForSite: true });
+    else offerAnywhere(core, unit, dueAtMsOf(first));
   }
 }
 

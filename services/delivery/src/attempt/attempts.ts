@@ -72,6 +72,7 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
   const { lane, message, recipients, flight, ticket } = attempt;
   const { findings, unspent } = concludeAttempt(recipients, result, momentOf(core));
   const verdict = verdictOf(result);
+  flight.failed = verdict === 'failed';
   const transport = ticket.site.key === MAILBOX_SITE ? 'mailbox' : 'remote';
   core.meters.attempts.inc({ transport, site: verdict });
   if (result.inDoubt) core.meters.inDoubt.inc();

@@ -2,11 +2,15 @@ import { type Change, createLaneFold, type LaneFold, type LaneRecord, Unreadable
 import { type LogRecord, OffsetGap } from '@angarium/log';
 import { decodeRecord, encodeRecord, type Kind } from '@angarium/records';
 import type { DeliveryDeps } from '../deps.ts';
+import { type Awaiting, createAwaiting } from '../log/awaiting.ts';
+import { followRecords, readRecords } from '../log/following.ts';
 import { backoffMs, crash, pause, reasonOf } from '../pause.ts';
 import { type AppendQueue, createAppendQueue } from './append-queue.ts';
 import { createProgress, type LaneProgress } from './progress.ts';
 
 export interface LaneHooks {
+  /** Reading begins at this offset. */
+  readonly onStart: (lane: Lane, position: number) => void;
   /** A record was read and has changed the fold; also while the lane is replayed. */
   readonly onRecord: (lane: Lane, record: LaneRecord<Kind>, change: Change) => void;
   /** The lane is ours and read to our own `Owner` record. */
@@ -37,14 +41,110 @@ export interface Lane {
   stop(): Promise<void>;
 }
 
-const READ_OCTETS = 1024 ** 2;
-
-interface Running {
-  state: Lane['state'];
-  trouble: string;
-  epoch: number;
+interface Reader {
+  readonly deps: DeliveryDeps;
+  readonly hooks: LaneHooks;
+  readonly awaiting: Awaiting;
+  readonly signal: AbortSignal;
+  readonly lane: { -readonly [K in keyof Lane]: Lane[K] };
   /** Offset of our `Owner` record; what is read up to it is replay. */
   barrier: number;
+  /** `start` may resolve. */
+  announce: () => void;
+}
+
+function apply({ lane, hooks }: Reader, raw: LogRecord): void {
+  const { number, fold, progress } = lane;
+  const decoded = decodeRecord(raw.value);
+  if (decoded.is === 'corrupt') throw new UnreadableRecord(number, raw.offset, `corrupt: ${decoded.reason}`);
+  if (decoded.is === 'unknown') {
+    if (decoded.critical) throw new UnreadableRecord(number, raw.offset, 'written by a newer release');
+    fold.pass(raw.offset);
+    return;
+  }
+  const record = { offset: raw.offset, appendedAtMs: raw.appendedAtMs, octets: raw.value.length, kind: decoded.kind };
+  progress.note(record);
+  hooks.onRecord(lane, record, fold.apply(record));
+}
+
+function applyBatch(reader: Reader, records: readonly LogRecord[]): void {
+  const { lane, hooks, awaiting } = reader;
+  try {
+    for (const record of records) apply(reader, record);
+  } catch (error) {
+    if (!(error instanceof UnreadableRecord)) crash(error);
+    throw error;
+  }
+  if (lane.state === 'replaying' && lane.fold.position > reader.barrier) {
+    lane.state = 'live';
+    hooks.onLive(lane);
+    reader.announce();
+  }
+  awaiting.reached(lane.fold.position);
+  hooks.onBatch(lane);
+}
+
+function halt({ lane, deps, awaiting, hooks, announce }: Reader, reason: string): void {
+  lane.state = 'halted';
+  lane.trouble = reason;
+  const { number, fold } = lane;
+  const cure = 'the lane stays as it is: start the release that wrote the record, or restore the log';
+  deps.logger.error({ lane: number, position: fold.position, reason, cure }, 'delivery.lane.halted');
+  awaiting.fail(new Error(`lane ${number} is halted: ${reason}`));
+  hooks.onHalted(lane);
+  announce();
+}
+
+/** True: reading may be tried again. Records that are missing or cannot be read halt the lane untrimmed. */
+function survives(reader: Reader, error: unknown): boolean {
+  if (error instanceof OffsetGap || error instanceof UnreadableRecord) {
+    halt(reader, reasonOf(error));
+    return false;
+  }
+  reader.deps.logger.error({ lane: reader.lane.number, reason: reasonOf(error) }, 'delivery.lane.read_failed');
+  reader.announce();
+  return true;
+}
+
+async function own(reader: Reader): Promise<void> {
+  const { lane, deps } = reader;
+  const owner = lane.fold.ownerRecord(deps.ownerName, deps.clock.nowMs());
+  lane.epoch = owner.epoch;
+  reader.barrier = await lane.queue.append(encodeRecord({ $case: 'owner', value: owner }));
+  applyBatch(reader, []);
+}
+
+/** Reads what is in the lane; undefined: it is halted or stopped. */
+async function replay(reader: Reader, at: { topic: 'mail.lane'; partition: number; signal: AbortSignal }): Promise<number | undefined> {
+  const { lane, deps, hooks, signal } = reader;
+  const apply = (records: readonly LogRecord[]) => applyBatch(reader, records);
+  let isStarted = false;
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      const { low } = await deps.log.marks(at.topic, at.partition);
+      if (!isStarted) hooks.onStart(lane, low);
+      isStarted = true;
+      return await readRecords(deps, { ...at, from: Math.max(low, lane.fold.position), apply });
+    } catch (error) {
+      if (!survives(reader, error)) return undefined;
+      await pause(deps.clock, backoffMs(failures, deps.config.delivery.appendMaxRetryMs), signal);
+    }
+  }
+  return undefined;
+}
+
+/** Replay up to the end, then our `Owner` record, then whatever comes. */
+async function read(reader: Reader): Promise<void> {
+  const { lane, deps, signal } = reader;
+  const at = { topic: 'mail.lane', partition: lane.number, signal } as const;
+  const from = await replay(reader, at);
+  if (from === undefined) return;
+  own(reader).catch((error: unknown) => {
+    if (!signal.aborted && lane.state !== 'halted')
+      deps.logger.error({ lane: lane.number, reason: reasonOf(error) }, 'delivery.lane.not_owned');
+  });
+  const apply = (records: readonly LogRecord[]) => applyBatch(reader, records);
+  await followRecords(deps, { ...at, from, apply, onTrouble: (error) => survives(reader, error) });
 }
 
 /**
@@ -52,150 +152,40 @@ interface Running {
  * A record that cannot be read, or records that are missing, halt the lane untrimmed; other lanes go on.
  */
 export function openLane(number: number, deps: DeliveryDeps, hooks: LaneHooks): Lane {
-  const { log, clock, logger } = deps;
+  const { log, clock, logger, config } = deps;
   const stopping = new AbortController();
-  const now: Running = { state: 'replaying', trouble: '', epoch: 0, barrier: Number.POSITIVE_INFINITY };
-  const fold = createLaneFold({ lane: number, incarnation: log.incarnation });
-  const progress = createProgress();
-  const waiters: { readonly offset: number; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
-  let announce: () => void = () => {};
+  const { signal } = stopping;
+  const awaiting = createAwaiting();
   let ended: Promise<void> = Promise.resolve();
-
-  const queue = createAppendQueue({
-    log,
-    lane: number,
-    clock,
-    logger,
-    maxRetryMs: deps.config.delivery.appendMaxRetryMs,
-    signal: stopping.signal,
-    onProgress: (failed) => {
-      if (failed) announce();
-      hooks.onAppend(failed);
-    },
-  });
-  const endWaiters = (error: Error) => {
-    for (const { reject } of waiters.splice(0)) reject(error);
+  const onProgress = (failed: boolean) => {
+    if (failed) reader.announce();
+    hooks.onAppend(failed);
   };
-  const halt = (reason: string) => {
-    now.state = 'halted';
-    now.trouble = reason;
-    logger.error({ lane: number, position: fold.position, reason, cure: 'docs/operations.md, a halted lane' }, 'delivery.lane.halted');
-    endWaiters(new Error(`lane ${number} is halted: ${reason}`));
-    hooks.onHalted(lane);
-    announce();
-  };
-
-  const apply = (raw: LogRecord): void => {
-    const decoded = decodeRecord(raw.value);
-    if (decoded.is === 'corrupt') throw new UnreadableRecord(number, raw.offset, `corrupt: ${decoded.reason}`);
-    if (decoded.is === 'unknown') {
-      if (decoded.critical) throw new UnreadableRecord(number, raw.offset, 'written by a newer release');
-      fold.pass(raw.offset);
-      return;
-    }
-    const { offset, appendedAtMs } = raw;
-    const record = { offset, appendedAtMs, octets: raw.value.length, kind: decoded.kind };
-    progress.note(record);
-    hooks.onRecord(lane, record, fold.apply(record));
-  };
-  const applyBatch = (records: readonly LogRecord[]): void => {
-    try {
-      for (const record of records) apply(record);
-    } catch (error) {
-      if (!(error instanceof UnreadableRecord)) crash(error);
-      throw error;
-    }
-    if (now.state === 'replaying' && fold.position > now.barrier) {
-      now.state = 'live';
-      hooks.onLive(lane);
-      announce();
-    }
-    for (let first = waiters[0]; first !== undefined && first.offset < fold.position; first = waiters[0]) waiters.shift()?.resolve();
-    hooks.onBatch(lane);
-  };
-
-  const replay = async (): Promise<number> => {
-    const { low, high } = await log.marks('mail.lane', number);
-    let at = low;
-    while (at < high && !stopping.signal.aborted) {
-      const records = await log.read('mail.lane', number, at, READ_OCTETS);
-      applyBatch(records);
-      at = (records.at(-1)?.offset ?? at) + 1;
-    }
-    return at;
-  };
-  /** True: it may be tried again. */
-  const survive = (error: unknown): boolean => {
-    if (error instanceof OffsetGap || error instanceof UnreadableRecord) halt(reasonOf(error));
-    else logger.error({ lane: number, reason: reasonOf(error) }, 'delivery.lane.read_failed');
-    return now.state !== 'halted';
-  };
-  const own = async (): Promise<void> => {
-    const owner = fold.ownerRecord(deps.ownerName, clock.nowMs());
-    now.epoch = owner.epoch;
-    now.barrier = await queue.append(encodeRecord({ $case: 'owner', value: owner }));
-    applyBatch([]);
-  };
-  const run = async (): Promise<void> => {
-    let at: number | undefined;
-    for (let failures = 0; !stopping.signal.aborted; failures++) {
-      try {
-        if (at === undefined) {
-          at = await replay();
-          own().catch((error: unknown) => {
-            if (!stopping.signal.aborted) crash(error);
-          });
-        }
-        for await (const records of log.follow('mail.lane', number, at, stopping.signal)) {
-          applyBatch(records);
-          at = fold.position;
-          failures = -1;
-        }
-      } catch (error) {
-        if (stopping.signal.aborted || !survive(error)) return;
-        if (at === undefined) announce();
-        await pause(clock, backoffMs(failures, deps.config.delivery.appendMaxRetryMs), stopping.signal);
-      }
-    }
-  };
-
-  const lane: Lane = {
+  const queue = createAppendQueue({ log, lane: number, clock, logger, maxRetryMs: config.delivery.appendMaxRetryMs, signal, onProgress });
+  const lane: Reader['lane'] = {
     number,
-    fold,
-    progress,
+    fold: createLaneFold({ lane: number, incarnation: log.incarnation }),
+    state: 'replaying',
+    trouble: '',
+    epoch: 0,
+    progress: createProgress(),
     queue,
-    get state() {
-      return now.state;
-    },
-    get trouble() {
-      return now.trouble;
-    },
-    get epoch() {
-      return now.epoch;
-    },
     append: (kind) => queue.append(encodeRecord(kind)),
-    readTo: (offset) =>
-      new Promise((resolve, reject) => {
-        if (fold.position > offset) resolve();
-        else if (now.state === 'halted' || now.state === 'stopped') reject(new Error(`lane ${number} is ${now.state}`));
-        else {
-          waiters.push({ offset, resolve, reject });
-          waiters.sort((a, b) => a.offset - b.offset);
-        }
-      }),
+    readTo: (offset) => awaiting.until(offset),
     start: () =>
       new Promise((resolve) => {
-        announce = resolve;
-        ended = run();
+        reader.announce = resolve;
+        ended = read(reader);
         ended.catch(crash);
       }),
     async stop() {
       stopping.abort();
-      if (now.state !== 'halted') now.state = 'stopped';
-      endWaiters(new Error(`lane ${number} has stopped`));
-      announce();
+      if (lane.state !== 'halted') lane.state = 'stopped';
+      awaiting.fail(new Error(`lane ${number} has stopped`));
+      reader.announce();
       await ended;
     },
   };
+  const reader: Reader = { deps, hooks, awaiting, signal, lane, barrier: Number.POSITIVE_INFINITY, announce: () => {} };
   return lane;
 }

@@ -158,7 +158,7 @@ function createLines(): { readonly lines: Line[]; readonly logger: Logger } {
 /** Delivery over a log in memory, with hosts and a mailbox that do as they are told, on a clock that the test moves. */
 export function createWorld(delivery: Record<string, unknown> = {}) {
   const clock = createHandClock(START_MS);
-  const config = configSchema.parse({ hostname: 'angarium.test', delivery });
+  const config = configSchema.parse({ hostname: 'angarium.test', delivery: { housekeepingMs: 3_600_000, ...delivery } });
   const storage = createMemoryStorage();
   const blobs = createMemoryBlobs({ nowMs: clock.nowMs });
   const [remote, box, { lines, logger }] = [createRemote(), createBox(), createLines()];

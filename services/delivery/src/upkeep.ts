@@ -1,0 +1,83 @@
+import type { Projection } from './accounting/projection.ts';
+import type { Core } from './core.ts';
+import { moveOldest } from './lane/moving.ts';
+import { trimInput, trimLane } from './lane/trimming.ts';
+import type { Fault } from './meters.ts';
+import { crash, reasonOf } from './pause.ts';
+import { type Census, takeCensus } from './queue/summary.ts';
+import { sweepBlobs } from './sweeper.ts';
+
+/** What is done once in a while: count, trim, rewrite, sweep. */
+export interface Upkeep {
+  start(): void;
+  stop(): Promise<void>;
+  /** As of the last round. */
+  readonly census: Census | undefined;
+}
+
+/** Each part for itself: what one cannot do now is tried again in the next round. */
+async function attempt({ deps, meters }: Core, fault: Fault, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof TypeError) crash(error);
+    meters.ownFaults.inc({ fault });
+    deps.logger.error({ fault, reason: reasonOf(error) }, 'delivery.upkeep.failed');
+  }
+}
+
+async function tendLanes(core: Core, projection: Projection): Promise<void> {
+  for (const lane of core.lanes) if (lane.state === 'live') await moveOldest(core, lane, await trimLane(core, lane, projection));
+}
+
+/** Rings when the count is off twice in a row: a record that is read in one topic and not yet in the other is no loss. */
+function createAuditor({ deps }: Core, projection: Projection): () => void {
+  let wasOff = false;
+  return () => {
+    const report = projection.report();
+    const isOff = report !== undefined && report.difference !== 0;
+    if (isOff && wasOff) deps.logger.error({ ...report }, 'delivery.accounting.differed');
+    wasOff = isOff;
+  };
+}
+
+export function createUpkeep(core: Core, projection: Projection): Upkeep {
+  const { clock, config } = core.deps;
+  const { housekeepingMs, sweepEveryMs } = config.delivery;
+  const audit = createAuditor(core, projection);
+  let callOff: () => void = () => {};
+  let round: Promise<void> = Promise.resolve();
+  let isStopped = false;
+  let sweptAtMs = clock.nowMs();
+  let census: Census | undefined;
+
+  const tend = async (): Promise<void> => {
+    census = takeCensus(core);
+    await attempt(core, 'accounting', () => projection.keep());
+    audit();
+    if (!isStopped) await attempt(core, 'lane', () => tendLanes(core, projection));
+    for (const input of projection.inputs) if (!isStopped) await attempt(core, 'log', () => trimInput(core, input));
+    if (isStopped || clock.nowMs() - sweptAtMs < sweepEveryMs) return;
+    sweptAtMs = clock.nowMs();
+    await attempt(core, 'sweep', () => sweepBlobs(core, projection));
+  };
+  const next = (): void => {
+    callOff = clock.after(housekeepingMs, () => {
+      round = tend().then(() => {
+        if (!isStopped) next();
+      });
+      round.catch(crash);
+    });
+  };
+  return {
+    start: next,
+    async stop() {
+      isStopped = true;
+      callOff();
+      await round;
+    },
+    get census() {
+      return census;
+    },
+  };
+}
