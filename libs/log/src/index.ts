@@ -1,5 +1,5 @@
+export { DamagedLog } from './embedded/damage.ts';
 export { type EmbeddedLog, type EmbeddedLogOptions, openEmbeddedLog } from './embedded/embedded-log.ts';
-export { DamagedLog } from './embedded/recovery.ts';
 export {
   type AppendFate,
   createMemoryStorage,

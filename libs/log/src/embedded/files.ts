@@ -1,12 +1,13 @@
-import { mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 
 /** An open segment. */
 export interface SegmentFile {
-  /** @throws on a short write too */
+  /** A write that throws because the disk is full did not write everything. */
   write(octets: Uint8Array, position: number): Promise<void>;
   sync(): Promise<void>;
+  /** Fewer octets at the end of the file. */
   read(position: number, octets: number): Promise<Buffer>;
-  readonly size: () => Promise<number>;
+  size(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -31,20 +32,39 @@ async function syncFolder(path: string): Promise<void> {
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
 
+/** A short write is followed by another one, which tells what is wrong. */
+async function writeWhole(handle: FileHandle, octets: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < octets.length; ) {
+    const { bytesWritten } = await handle.write(octets, done, octets.length - done, position + done);
+    if (bytesWritten === 0) throw new Error(`nothing written at ${position + done}`);
+    done += bytesWritten;
+  }
+}
+
+async function readUpTo(handle: FileHandle, position: number, octets: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(octets);
+  let done = 0;
+  while (done < octets) {
+    const { bytesRead } = await handle.read(buffer, done, octets - done, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return buffer.subarray(0, done);
+}
+
 export const diskFiles: LogFiles = {
   open: async (path, { isNew }) => {
     const handle = await open(path, isNew ? 'wx+' : 'r+', 0o600);
-    if (isNew) await syncFolder(parentOf(path));
+    try {
+      if (isNew) await syncFolder(parentOf(path));
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
     return {
-      write: async (octets, position) => {
-        const { bytesWritten } = await handle.write(octets, 0, octets.length, position);
-        if (bytesWritten !== octets.length) throw new Error(`short write: ${bytesWritten} of ${octets.length} octets`);
-      },
+      write: (octets, position) => writeWhole(handle, octets, position),
       sync: () => handle.datasync(),
-      read: async (position, octets) => {
-        const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(octets), 0, octets, position);
-        return buffer.subarray(0, bytesRead);
-      },
+      read: (position, octets) => readUpTo(handle, position, octets),
       size: async () => (await handle.stat()).size,
       close: () => handle.close(),
     };

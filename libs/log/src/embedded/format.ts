@@ -5,19 +5,25 @@ import type { TopicName } from '../port.ts';
  * A segment is a file of batches, each written and synced as a whole:
  *
  *   batch  = magic(4) crc(4) length(4) entries(4) synced(8) entry*
- *   entry  = kind(1) topic(1) partition(2) size(4) offset(8) at(8) value[size]
+ *   entry  = kind(1) topic(1) partition(2) size(4) offset(8) at(8) crc(4) value[size]
  *
- * Integers are little-endian; offset, at and synced are doubles, so that 2^53 is the limit. `crc` covers the segment's id,
- * the batch's place in the file and everything behind `crc`; `synced` is the file length known to be on disk when the batch
- * was written. The first batch of a segment holds one `state` entry: everything a reader needs to know of older segments.
+ * Integers are little-endian; offset, at and synced are doubles, so that 2^53 is the limit. A batch's `crc` covers the
+ * segment's id, the batch's place in the file and everything behind `crc`: a start checks it. An entry's `crc` covers the
+ * entry: a read checks it. `synced` is the file length that was on disk when the batch was written, which is the batch's own
+ * place: a whole batch proves that everything below it was on disk once.
+ *
+ * The first batch of a segment holds one `state` entry: everything a reader needs to know of older segments. Frame and
+ * `version` are the same in every format, so that an older release sees that it is too old.
  */
 
 export const FORMAT_VERSION = 1;
 const BATCH_MAGIC = 0x414e4731;
 export const BATCH_HEADER_OCTETS = 24;
-export const ENTRY_HEADER_OCTETS = 24;
+export const ENTRY_HEADER_OCTETS = 28;
+const ENTRY_CRC_AT = 24;
 const CRC_AT = 4;
 const COVERED_AT = 8;
+const SYNCED_AT = 16;
 
 /** Order is part of the format. */
 export const TOPICS: readonly TopicName[] = ['mail.in', 'mail.in.bulk', 'mail.lane', 'mail.control', 'mail.dead'];
@@ -47,16 +53,30 @@ function checksum(batch: Buffer, { segment, position }: Place): number {
   return crc32(batch.subarray(COVERED_AT), crc32(place));
 }
 
+const entryChecksum = (entry: Buffer): number => crc32(entry.subarray(ENTRY_HEADER_OCTETS), crc32(entry.subarray(0, ENTRY_CRC_AT)));
+
+/** Whether the octets are the record, undamaged: `entry` begins with the entry's header. */
+export function isRecord(entry: Buffer, { topic, partition, offset }: Pick<Entry, 'topic' | 'partition' | 'offset'>): boolean {
+  return (
+    entry.readUInt8(0) === ENTRY.record &&
+    entry.readUInt8(1) === topic &&
+    entry.readUInt16LE(2) === partition &&
+    entry.readUInt32LE(4) === entry.length - ENTRY_HEADER_OCTETS &&
+    entry.readDoubleLE(8) === offset &&
+    entry.readUInt32LE(ENTRY_CRC_AT) === entryChecksum(entry)
+  );
+}
+
 export const entryOctets = ({ value }: Entry): number => ENTRY_HEADER_OCTETS + value.length;
 
 /** One batch, ready to be written at its place. */
-export function encodeBatch(entries: readonly Entry[], place: Place, synced: number): Buffer {
+export function encodeBatch(entries: readonly Entry[], place: Place): Buffer {
   const length = entries.reduce((sum, entry) => sum + entryOctets(entry), 0);
   const batch = Buffer.allocUnsafe(BATCH_HEADER_OCTETS + length);
   batch.writeUInt32LE(BATCH_MAGIC, 0);
   batch.writeUInt32LE(length, 8);
   batch.writeUInt32LE(entries.length, 12);
-  batch.writeDoubleLE(synced, 16);
+  batch.writeDoubleLE(place.position, SYNCED_AT);
   let at = BATCH_HEADER_OCTETS;
   for (const { kind, topic, partition, offset, atMs, value } of entries) {
     batch.writeUInt8(kind, at);
@@ -66,6 +86,7 @@ export function encodeBatch(entries: readonly Entry[], place: Place, synced: num
     batch.writeDoubleLE(offset, at + 8);
     batch.writeDoubleLE(atMs, at + 16);
     batch.set(value, at + ENTRY_HEADER_OCTETS);
+    batch.writeUInt32LE(entryChecksum(batch.subarray(at, at + ENTRY_HEADER_OCTETS + value.length)), at + ENTRY_CRC_AT);
     at += ENTRY_HEADER_OCTETS + value.length;
   }
   batch.writeUInt32LE(checksum(batch, place), CRC_AT);
@@ -74,7 +95,6 @@ export function encodeBatch(entries: readonly Entry[], place: Place, synced: num
 
 export interface Batch {
   readonly octets: number;
-  readonly synced: number;
   /** Entries with the place of their value in the file. */
   readonly entries: readonly (Entry & { readonly valueAt: number })[];
 }
@@ -106,18 +126,22 @@ export function decodeBatch(file: Buffer, place: Place): Batch | undefined {
     });
     at += ENTRY_HEADER_OCTETS + size;
   }
-  return { octets, synced: batch.readDoubleLE(16), entries };
+  return { octets, entries };
 }
 
-/** Highest `synced` of any whole batch from the position on: what is below it was on disk once. */
-export function highestSynced(file: Buffer, { segment, position }: Place): number {
+/**
+ * Place of the last whole batch from the position on; 0: there is none. What only looks like a batch mostly does not tell
+ * its own place, and costs no checksum.
+ */
+export function lastBatchFrom(file: Buffer, { segment, position }: Place): number {
   const magic = Buffer.alloc(4);
   magic.writeUInt32LE(BATCH_MAGIC);
-  let highest = 0;
+  let last = 0;
   for (let at = file.indexOf(magic, position); at >= 0; at = file.indexOf(magic, at + 1)) {
-    highest = Math.max(highest, decodeBatch(file, { segment, position: at })?.synced ?? 0);
+    const tellsItsPlace = at + BATCH_HEADER_OCTETS <= file.length && file.readDoubleLE(at + SYNCED_AT) === at;
+    if (tellsItsPlace && decodeBatch(file, { segment, position: at })) last = at;
   }
-  return highest;
+  return last;
 }
 
 /** What a new segment knows of everything before it. */

@@ -1,6 +1,8 @@
 import type { LogRecord } from '../port.ts';
+import { damagedAt } from './damage.ts';
+import { ENTRY_HEADER_OCTETS, isRecord } from './format.ts';
 import type { Found, PartitionIndex } from './partition.ts';
-import type { Segments } from './segments.ts';
+import type { Segment, Segments } from './segments.ts';
 
 /** Octets of recent values kept in memory: what follows the tail reads no file. */
 const RECENT_OCTETS = 16 * 1024 ** 2;
@@ -43,8 +45,31 @@ function createRecent(): Reader['remember'] {
   };
 }
 
+interface Look {
+  readonly index: PartitionIndex;
+  readonly segment: Segment;
+  /** Octets from the first record's header on. */
+  readonly window: Buffer;
+  readonly from: number;
+  readonly found: readonly Found[];
+}
+
+/** The records of one look at a file; values are copies, so that none holds the window. */
+function recordsIn({ index, segment, window, from, found }: Look): LogRecord[] {
+  const start = (found[0]?.position ?? 0) - ENTRY_HEADER_OCTETS;
+  return found.map(({ position, octets, appendedAtMs }, at) => {
+    const offset = from + at;
+    const entry = window.subarray(position - ENTRY_HEADER_OCTETS - start, position + octets - start);
+    const isWhole = entry.length === ENTRY_HEADER_OCTETS + octets;
+    if (!isWhole || !isRecord(entry, { topic: index.topic, partition: index.partition, offset }))
+      throw damagedAt(segment.path, position - ENTRY_HEADER_OCTETS);
+    return { offset, appendedAtMs, value: Buffer.from(entry.subarray(ENTRY_HEADER_OCTETS)) };
+  });
+}
+
+/** Reads by the index of a partition. Each record that comes from a file is checked by its own checksum. */
 export function createReader(segments: Segments): Reader {
-  /** Records from the offset on that one look at a file can give; values are copies, so that none holds the window. */
+  /** Records from the offset on that one look at a file can give. */
   const readWindow = async (index: PartitionIndex, from: number, maxOctets: number): Promise<LogRecord[]> => {
     const first = index.find(from);
     const segment = first && segments.get(first.segment);
@@ -59,13 +84,9 @@ export function createReader(segments: Segments): Reader {
       found.push(next);
     }
     const last = found.at(-1) ?? first;
-    const size = last.position + last.octets - first.position;
-    const window = await segment.file.read(first.position, size);
-    if (window.length !== size) throw new Error(`${segment.path}: ${window.length} of ${size} octets at ${first.position}`);
-    return found.map(({ position, octets: length, appendedAtMs }, at) => {
-      const start = position - first.position;
-      return { offset: from + at, appendedAtMs, value: Buffer.from(window.subarray(start, start + length)) };
-    });
+    const start = first.position - ENTRY_HEADER_OCTETS;
+    const window = await segment.file.read(start, last.position + last.octets - start);
+    return recordsIn({ index, segment, window, from, found });
   };
   return {
     remember: createRecent(),

@@ -1,8 +1,11 @@
 import type { TopicName } from '../port.ts';
+import { commitKey } from './commits.ts';
+import { DamagedLog, damagedAt } from './damage.ts';
 import type { LogFiles } from './files.ts';
-import { type Batch, decodeBatch, ENTRY, FORMAT_VERSION, highestSynced, type State, TOPICS } from './format.ts';
+import { type Batch, decodeBatch, ENTRY, FORMAT_VERSION, lastBatchFrom, type State, TOPICS } from './format.ts';
+import { type FoundRun, readIndex } from './index-file.ts';
 import { PartitionIndex } from './partition.ts';
-import { type Segment, Segments } from './segments.ts';
+import { idOf, type Segment, Segments } from './segments.ts';
 
 /** The log as it was durable when its last process ended. */
 export interface Recovered {
@@ -16,22 +19,19 @@ export interface Recovered {
   readonly setAside: readonly string[];
 }
 
-/** The log cannot be used as it is; nothing was changed. */
-export class DamagedLog extends Error {
-  override readonly name = 'DamagedLog';
-}
+type Partitions = Map<TopicName, PartitionIndex[]>;
 
-export const commitKey = (group: string, topic: TopicName, partition: number): string => JSON.stringify([group, topic, partition]);
-export const commitOf = (key: string): readonly [group: string, topic: TopicName, partition: number] => JSON.parse(key);
+/** A first batch that never was synced is no longer than this. */
+const UNUSED_MAX_OCTETS = 1024 ** 2;
 
 interface Newest {
   readonly segment: Segment;
   readonly state: State;
   readonly batches: readonly Batch[];
-}
-
-async function readAll(segment: Segment): Promise<Buffer> {
-  return segment.file.read(0, await segment.file.size());
+  /** The whole file, up to where nothing can be read. */
+  readonly file: Buffer;
+  /** Where its last whole batch starts: everything below was synced. */
+  readonly syncedOctets: number;
 }
 
 function* batchesOf(file: Buffer, segment: number, end: number): Generator<Batch & { readonly position: number }> {
@@ -43,147 +43,205 @@ function* batchesOf(file: Buffer, segment: number, end: number): Generator<Batch
   }
 }
 
-const damaged = (path: string, offset: number) =>
-  new DamagedLog(`${path}: damaged at octet ${offset}, below what was once on disk; restore the data folder from a backup`);
-
-/** Puts what lies behind the last whole batch aside and makes sure that what is kept is on disk. */
-async function settleTail(file: Buffer, segment: Segment, files: LogFiles): Promise<string | undefined> {
-  let knownSynced = 0;
-  let end = 0;
+/** `undefined` when the segment's first batch was never whole: then it was never used. */
+function decodeNewest(segment: Segment, file: Buffer): Newest | undefined {
+  const batches: Batch[] = [];
+  let syncedOctets = 0;
   for (const batch of batchesOf(file, segment.id, file.length)) {
-    knownSynced = Math.max(knownSynced, batch.synced);
-    end = batch.position + batch.octets;
+    syncedOctets = batch.position;
+    segment.octets = batch.position + batch.octets;
+    batches.push(batch);
   }
-  if (end < file.length && highestSynced(file, { segment: segment.id, position: end }) > end) throw damaged(segment.path, end);
-  segment.octets = end;
-  let aside: string | undefined;
-  if (end < file.length) {
-    aside = `${segment.path}.${end}.torn`;
-    await files.remove(aside);
-    const torn = await files.open(aside, { isNew: true });
-    await torn.write(file.subarray(end), 0);
-    await torn.sync();
-    await torn.close();
-  }
-  // A page that was never synced may be in memory alone: written again, it is dirty again, and then synced.
-  await segment.file.write(file.subarray(knownSynced, end), knownSynced);
-  await segment.file.sync();
-  return aside;
+  const { octets: end, path } = segment;
+  if (lastBatchFrom(file, { segment: segment.id, position: end }) > end) throw damagedAt(path, end);
+  const first = batches[0]?.entries[0];
+  if (first === undefined && file.length <= UNUSED_MAX_OCTETS) return undefined;
+  if (first?.kind !== ENTRY.state) throw damagedAt(path, 0);
+  const state = JSON.parse(first.value.toString()) as State;
+  if (state.version > FORMAT_VERSION)
+    throw new DamagedLog(`${path}: format ${state.version}; this release knows up to ${FORMAT_VERSION}: start a newer one`);
+  return { segment, state, batches, file, syncedOctets };
 }
 
-/** The newest segment whose state was written whole; younger ones were never used and are set aside. */
-async function findNewest(ids: readonly number[], segments: Segments, files: LogFiles, setAside: string[]): Promise<Newest | undefined> {
+/** The newest segment whose state was written whole, and the ids of younger ones. */
+async function findNewest(ids: readonly number[], segments: Segments): Promise<{ newest: Newest | undefined; unused: readonly number[] }> {
+  const unused: number[] = [];
   for (const id of ids.toReversed()) {
     const segment = await segments.open(id, { isNew: false });
-    const file = await readAll(segment);
-    const first = decodeBatch(file, { segment: id, position: 0 });
-    if (first?.entries[0]?.kind === ENTRY.state) {
-      const state = JSON.parse(first.entries[0].value.toString()) as State;
-      if (state.version > FORMAT_VERSION) {
-        throw new DamagedLog(`${segment.path}: format ${state.version}; this release knows up to ${FORMAT_VERSION}: start a newer one`);
-      }
-      const aside = await settleTail(file, segment, files);
-      if (aside) setAside.push(aside);
-      return { segment, state, batches: [...batchesOf(file, id, segment.octets)] };
-    }
-    if (highestSynced(file, { segment: id, position: 0 }) > 0) throw damaged(segment.path, 0);
+    const newest = decodeNewest(segment, await segment.file.read(0, await segment.file.size()));
+    if (newest) return { newest, unused };
     await segments.close(id);
-    await files.rename(segment.path, `${segment.path}.torn`);
-    setAside.push(`${segment.path}.torn`);
+    unused.push(id);
   }
-  return undefined;
+  return { newest: undefined, unused };
 }
-
-type Partitions = Map<TopicName, PartitionIndex[]>;
 
 function indexOf(partitions: Partitions, topic: TopicName, partition: number): PartitionIndex {
   const all = partitions.get(topic) ?? [];
   partitions.set(topic, all);
-  for (let at = all.length; at <= partition; at++) all.push(new PartitionIndex());
+  for (let at = all.length; at <= partition; at++) all.push(new PartitionIndex(TOPICS.indexOf(topic), at));
   return all[partition] as PartitionIndex;
 }
 
+const goesOnWrong = ({ path }: Segment, { topic, partition, high }: PartitionIndex, offset: number) =>
+  new DamagedLog(`${path}: ${TOPICS[topic]}/${partition} goes on at ${offset} instead of ${high}: an older segment is missing`);
+
 /** Takes the records of a segment that are not below their low marks. */
-function indexRecords(batches: Iterable<Batch>, segment: Segment, partitions: Partitions): void {
-  for (const { entries } of batches) {
-    for (const { kind, topic, partition, offset, atMs, value, valueAt } of entries) {
-      const name = TOPICS[topic];
-      if (kind !== ENTRY.record || name === undefined) continue;
-      const index = indexOf(partitions, name, partition);
-      if (offset < index.low) continue;
-      if (offset !== index.high)
-        throw new DamagedLog(`${segment.path}: ${name}/${partition} goes on at ${offset} instead of ${index.high}: a segment is missing`);
-      index.add({ segment: segment.id, position: valueAt, octets: value.length, appendedAtMs: atMs });
-      segment.live++;
-    }
+function takeRecords(batch: Batch, segment: Segment, partitions: Partitions): void {
+  for (const { kind, topic, partition, offset, atMs, value, valueAt } of batch.entries) {
+    const name = TOPICS[topic];
+    if (kind !== ENTRY.record || name === undefined) continue;
+    const index = indexOf(partitions, name, partition);
+    index.lastAppendedAtMs = Math.max(index.lastAppendedAtMs, atMs);
+    if (offset < index.low) continue;
+    if (offset !== index.high) throw goesOnWrong(segment, index, offset);
+    index.add({ segment: segment.id, position: valueAt, octets: value.length, appendedAtMs: atMs });
+    segment.live++;
   }
 }
 
-/** Checks and takes a whole older segment of known length. */
-async function indexSegment(segments: Segments, known: { id: number; octets: number }, partitions: Partitions): Promise<void> {
+function takeRuns(runs: readonly FoundRun[], segment: Segment, partitions: Partitions): void {
+  for (const run of runs) {
+    const name = TOPICS[run.topic];
+    if (name === undefined) continue;
+    const index = indexOf(partitions, name, run.partition);
+    const end = run.first + run.positions.length;
+    if (end <= index.low) continue;
+    if (Math.max(run.first, index.low) !== index.high) throw goesOnWrong(segment, index, run.first);
+    segment.live += end - index.high;
+    index.addRun(segment.id, run);
+  }
+}
+
+/** Takes an older segment of known length: by its index file, else by reading and checking it whole. */
+async function takeSegment(
+  segments: Segments,
+  known: { id: number; octets: number },
+  files: LogFiles,
+  partitions: Partitions,
+): Promise<void> {
   const segment = await segments.open(known.id, { isNew: false });
+  const size = await segment.file.size();
+  if (size < known.octets) throw damagedAt(segment.path, size);
+  const runs = await readIndex(segments.path(known.id, 'idx'), files, known);
+  if (runs) {
+    takeRuns(runs, segment, partitions);
+    segment.octets = known.octets;
+    segment.isIndexed = true;
+    return;
+  }
   const file = await segment.file.read(0, known.octets);
   for (const batch of batchesOf(file, known.id, known.octets)) {
-    indexRecords([batch], segment, partitions);
+    takeRecords(batch, segment, partitions);
     segment.octets += batch.octets;
   }
-  if (segment.octets !== known.octets) throw damaged(segment.path, segment.octets);
+  if (segment.octets !== known.octets) throw damagedAt(segment.path, segment.octets);
 }
 
 /** Low marks and commits that are in force: the newest state and what came after it. */
-function applyMarks({ state, batches }: Newest, partitions: Partitions, commits: Map<string, number>): void {
+function takeMarks({ state, batches }: Newest, partitions: Partitions, commits: Map<string, number>): void {
   for (const { topic, partition, low, atMs } of state.partitions) {
     const index = indexOf(partitions, topic, partition);
-    index.reset(low, low);
+    index.reset(low);
     index.lastAppendedAtMs = atMs;
   }
   for (const { group, topic, partition, offset } of state.commits) commits.set(commitKey(group, topic, partition), offset);
-  for (const { entries } of batches) {
-    for (const { kind, topic, partition, offset, value } of entries) {
-      const name = TOPICS[topic];
-      if (name === undefined) continue;
-      if (kind === ENTRY.lowMark) {
-        const index = indexOf(partitions, name, partition);
-        if (offset > index.low) index.reset(offset, offset);
-      }
-      if (kind === ENTRY.commit) commits.set(commitKey(value.toString(), name, partition), offset);
+  for (const { kind, topic, partition, offset, value } of batches.flatMap(({ entries }) => entries)) {
+    const name = TOPICS[topic];
+    if (name === undefined) continue;
+    if (kind === ENTRY.lowMark) {
+      const index = indexOf(partitions, name, partition);
+      // Trims that pass each other are written as they came.
+      if (offset > index.low) index.reset(offset);
     }
+    if (kind === ENTRY.commit) commits.set(commitKey(value.toString(), name, partition), offset);
   }
 }
 
+/** Puts what lies behind the last whole batch aside and makes sure that what is kept is on disk. */
+async function settleTail({ segment, file, syncedOctets }: Newest, files: LogFiles): Promise<readonly string[]> {
+  const end = segment.octets;
+  const aside = end < file.length ? [`${segment.path}.${end}.torn`] : [];
+  for (const path of aside) {
+    await files.remove(path);
+    const torn = await files.open(path, { isNew: true });
+    try {
+      await torn.write(file.subarray(end), 0);
+      await torn.sync();
+    } finally {
+      await torn.close();
+    }
+  }
+  // A page that was never synced may be in memory alone: written again, it is dirty again, and then synced.
+  await segment.file.write(file.subarray(syncedOctets, end), syncedOctets);
+  await segment.file.sync();
+  return aside;
+}
+
+/** Throws where the partitions do not reach what the newest state says was written. */
+function checkComplete({ state, segment }: Newest, ids: readonly number[], segments: Segments, partitions: Partitions): void {
+  for (const { topic, partition, high } of state.partitions) {
+    const index = indexOf(partitions, topic, partition);
+    if (index.high >= high) continue;
+    const missing = state.segments.filter(([id]) => !ids.includes(id)).map(([id]) => segments.path(id));
+    throw new DamagedLog(
+      `${segment.path}: ${topic}/${partition} ends at ${index.high}, ${high} were written; missing: ${missing.join(', ') || 'none'}`,
+    );
+  }
+}
+
+/** Takes away what the newest segment does not need, and puts aside what was never used. Only here something is changed. */
+async function tidy(found: { newest: Newest; unused: readonly number[]; names: readonly string[] }, segments: Segments, files: LogFiles) {
+  const { newest, unused, names } = found;
+  const setAside = [...(await settleTail(newest, files))];
+  for (const id of unused) {
+    await files.rename(segments.path(id), `${segments.path(id)}.torn`);
+    setAside.push(`${segments.path(id)}.torn`);
+  }
+  const isNeeded = (id: number) => segments.get(id) !== undefined || unused.includes(id);
+  for (const name of names) {
+    const id = idOf(name, 'seg') ?? idOf(name, 'idx');
+    if (id !== undefined && !isNeeded(id)) await segments.remove(id);
+  }
+  await segments.removeDead(newest.segment.id);
+  return setAside;
+}
+
 /**
- * Reads the folder: every batch of every needed segment is checked. Cost: the folder's octets, once.
+ * Reads the folder. The newest segment is read and every batch of it checked; of an older one its index file is read, its
+ * length checked, and its records are checked when they are read. Cost: the newest segment and 16 octets for each older
+ * record; where an index file is missing, that segment too. A newest segment that somebody took away is not seen.
  *
- * @throws DamagedLog when something that was once on disk is missing or changed, with file and octet
+ * @throws DamagedLog when something that was once on disk is missing or changed; nothing was changed then
  */
 export async function recover(folder: string, files: LogFiles): Promise<Recovered> {
-  const names = await files.list(folder);
-  const ids = names
-    .flatMap((name) => /^(\d{12})\.seg$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((one, other) => one - other);
   const segments = new Segments(folder, files);
-  const setAside: string[] = [];
+  try {
+    return await recoverInto(segments, folder, files);
+  } catch (error) {
+    await segments.closeAll();
+    throw error;
+  }
+}
+
+async function recoverInto(segments: Segments, folder: string, files: LogFiles): Promise<Recovered> {
+  const names = await files.list(folder);
+  const ids = names.flatMap((name) => idOf(name, 'seg') ?? []).sort((one, other) => one - other);
   const partitions: Partitions = new Map();
   const commits = new Map<string, number>();
-  const newest = await findNewest(ids, segments, files, setAside);
-  if (newest === undefined && ids.length > 0)
-    throw new DamagedLog(`${folder}: no segment can be read; restore the data folder from a backup`);
   const nextSegment = (ids.at(-1) ?? 0) + 1;
-  if (newest === undefined) return { segments, nextSegment, partitions, commits, incarnation: 1, setAside };
-
-  applyMarks(newest, partitions, commits);
-  for (const [id, octets] of newest.state.segments) if (ids.includes(id)) await indexSegment(segments, { id, octets }, partitions);
-  indexRecords(newest.batches, newest.segment, partitions);
-  for (const { topic, partition, high } of newest.state.partitions) {
-    const index = indexOf(partitions, topic, partition);
-    if (index.high < high)
-      throw new DamagedLog(`${folder}: ${topic}/${partition} ends at ${index.high}, ${high} were written: a segment is missing`);
-    index.next = index.high;
+  const { newest, unused } = await findNewest(ids, segments);
+  if (newest === undefined) {
+    // The very first segment may have been torn: then nothing was ever appended.
+    if (ids.length > 0 && ids[0] !== 1) throw new DamagedLog(`${folder}: no segment can be read; restore the data folder from a backup`);
+    for (const id of unused) await files.rename(segments.path(id), `${segments.path(id)}.torn`);
+    return { segments, nextSegment, partitions, commits, incarnation: 1, setAside: unused.map((id) => `${segments.path(id)}.torn`) };
   }
+  takeMarks(newest, partitions, commits);
+  for (const [id, octets] of newest.state.segments) if (ids.includes(id)) await takeSegment(segments, { id, octets }, files, partitions);
+  for (const batch of newest.batches) takeRecords(batch, newest.segment, partitions);
+  checkComplete(newest, ids, segments, partitions);
   for (const all of partitions.values()) for (const index of all) index.next = index.high;
-  const listed = new Set(newest.state.segments.map(([id]) => id));
-  for (const id of ids) if (id < newest.segment.id && !listed.has(id)) await files.remove(segments.path(id));
-  await segments.removeDead(newest.segment.id);
+  const setAside = await tidy({ newest, unused, names }, segments, files);
   return { segments, nextSegment, partitions, commits, incarnation: newest.state.incarnation, setAside };
 }

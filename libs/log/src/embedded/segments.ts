@@ -8,9 +8,17 @@ export interface Segment {
   octets: number;
   /** Records that no low mark has passed. */
   live: number;
+  /** Whether its index file was written. */
+  isIndexed: boolean;
 }
 
 const ID_DIGITS = 12;
+
+/** Id of the segment that a file of this ending belongs to. */
+export function idOf(name: string, ending: 'seg' | 'idx'): number | undefined {
+  const digits = name.length === ID_DIGITS + 4 && name.endsWith(`.${ending}`) ? name.slice(0, ID_DIGITS) : '';
+  return /^\d+$/.test(digits) ? Number(digits) : undefined;
+}
 
 /** The files of the log, open for reading as long as they are needed. */
 export class Segments {
@@ -22,13 +30,13 @@ export class Segments {
     this.#files = files;
   }
 
-  path(id: number): string {
-    return `${this.#folder}/${String(id).padStart(ID_DIGITS, '0')}.seg`;
+  path(id: number, ending: 'seg' | 'idx' = 'seg'): string {
+    return `${this.#folder}/${String(id).padStart(ID_DIGITS, '0')}.${ending}`;
   }
 
   async open(id: number, options: { isNew: boolean }): Promise<Segment> {
     const path = this.path(id);
-    const segment = { id, path, file: await this.#files.open(path, options), octets: 0, live: 0 };
+    const segment = { id, path, file: await this.#files.open(path, options), octets: 0, live: 0, isIndexed: false };
     this.#byId.set(id, segment);
     return segment;
   }
@@ -48,19 +56,18 @@ export class Segments {
     await segment?.file.close();
   }
 
-  /** Removes the files older than `newest` of which nothing is needed: the state of `newest` tells all they told. */
+  /**
+   * Removes the files older than `newest` of which nothing is needed: the state of `newest`, which is on disk, tells all they
+   * told, and the marks that passed them are on disk too.
+   */
   async removeDead(newest: number): Promise<void> {
-    const dead = [...this.#byId.values()].filter(({ id, live }) => live === 0 && id < newest);
-    for (const { id } of dead) {
-      await this.close(id);
-      await this.#files.remove(this.path(id));
-    }
+    for (const { id, live } of this.all()) if (live === 0 && id < newest) await this.remove(id);
   }
 
-  /** Removes a file that was never used. */
-  async discard(id: number): Promise<void> {
+  async remove(id: number): Promise<void> {
     await this.close(id);
     await this.#files.remove(this.path(id));
+    await this.#files.remove(this.path(id, 'idx'));
   }
 
   async closeAll(): Promise<void> {

@@ -10,7 +10,7 @@ export interface SpaceOptions {
 }
 
 export interface Space {
-  /** Share of the disk that is free, at most a second old. */
+  /** Share of the disk that is free: as it was at the last question, looked at anew at most once a second. */
   freeShare(): number;
   /** So little is free that new mail is refused, since what comes of the old must still be written. */
   isReserved(): boolean;
@@ -18,7 +18,7 @@ export interface Space {
 
 const STALE_AFTER_MS = 1000;
 
-/** Free disk space, looked at in the background when somebody asks. */
+/** Free disk space, looked at in the background when somebody asks: after a silence the first answer is an old one. */
 export async function watchSpace({ folder, files, nowMs, reserveShare, reserveOctets, onFault }: SpaceOptions): Promise<Space> {
   let space = await files.space(folder);
   let lookedAtMs = nowMs();

@@ -21,6 +21,8 @@ export interface WriterDeps {
   readonly state: (segments: State['segments']) => State;
   /** Entries that ride along with every batch, and what to do when they are on disk. */
   readonly riders: () => Pick<Pending, 'entries' | 'durable' | 'failed'> | undefined;
+  /** Called with each older segment that has live records, when a new one is on disk. */
+  readonly ended: (segment: Segment) => void;
   readonly observe: (batch: BatchSeen) => void;
   readonly onFault: (error: unknown, path: string) => void;
 }
@@ -33,11 +35,15 @@ export interface BatchSeen {
 
 /** Octets of one batch, about; what arrives meanwhile waits for the next. */
 const BATCH_MAX_OCTETS = 4 * 1024 ** 2;
+const NO_OCTETS = Buffer.alloc(0);
+
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+const isFull = (cause: unknown): boolean => FULL.has((cause as NodeJS.ErrnoException).code ?? '');
 
 /**
  * Group commit: one write and one fdatasync for everything that waits, one batch at a time. A write or sync that fails ends
  * its segment at the length that was last synced: that file is never written or synced again, and the next batch goes to
- * a new segment whose state tells that length. Until a new segment is on disk every batch fails.
+ * a new segment whose state tells that length. Until a new segment is on disk every batch fails; each tries anew.
  */
 export class Writer {
   readonly #deps: WriterDeps;
@@ -45,6 +51,7 @@ export class Writer {
   #current: Segment | undefined;
   #nextSegment: number;
   #running: Promise<void> | undefined;
+  #isClosed = false;
 
   constructor(deps: WriterDeps) {
     this.#deps = deps;
@@ -52,14 +59,35 @@ export class Writer {
   }
 
   add(pending: Pending): void {
+    if (this.#isClosed) {
+      pending.failed(new AppendFailed('closed', { inDoubt: false }));
+      return;
+    }
     this.#queue.push(pending);
     this.#running ??= this.#run();
   }
 
-  /** Writes the riders even when nothing else waits; resolves when all that was added is decided. */
-  async flush(): Promise<void> {
-    if (this.#deps.riders() !== undefined) this.add({ entries: () => [], durable: () => {}, failed: () => {}, octets: 0 });
-    while (this.#running) await this.#running;
+  /**
+   * Resolves when all that was added, and the riders, are on disk or have failed.
+   *
+   * @throws AppendFailed when the last batch, with the riders, failed
+   */
+  flush(): Promise<void> {
+    return new Promise((resolve, reject) => this.add({ entries: () => [], durable: () => resolve(), failed: reject, octets: 0 }));
+  }
+
+  /** Writes what waits and takes no more. */
+  async close(): Promise<void> {
+    const flushed = this.flush().catch(() => {
+      // Told to `onFault`, and to those who wait.
+    });
+    this.#isClosed = true;
+    await flushed;
+    await this.#running;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   async #run(): Promise<void> {
@@ -82,30 +110,34 @@ export class Writer {
   }
 
   async #writeBatch(taken: readonly Pending[]): Promise<void> {
-    const { observe } = this.#deps;
+    const { riders, segmentOctets, observe, onFault } = this.#deps;
     const started = performance.now();
     const segment = await this.#segment();
-    if (segment === undefined) {
-      for (const { failed } of taken) failed(new AppendFailed('failed', { inDoubt: false }));
-      return;
-    }
-    const riders = this.#deps.riders();
-    const members = riders ? [...taken, riders] : taken;
+    const ride = riders();
+    const members = ride ? [...taken, ride] : taken;
+    const fail = (error: AppendFailed) => {
+      for (const { failed } of members) failed(error);
+    };
+    if (segment instanceof AppendFailed) return fail(segment);
     const entries = members.map((member) => member.entries());
     const all = entries.flat();
-    if (all.length === 0) return;
     const start = segment.octets;
-    const batch = encodeBatch(all, { segment: segment.id, position: start }, start);
+    const batch = all.length === 0 ? NO_OCTETS : encodeBatch(all, { segment: segment.id, position: start });
+    let isWritten = false;
     try {
-      await segment.file.write(batch, start);
-      await segment.file.sync();
+      if (batch.length > 0) {
+        await segment.file.write(batch, start);
+        isWritten = true;
+        await segment.file.sync();
+      }
     } catch (cause) {
-      this.#end(segment, cause);
-      for (const { failed } of members) failed(new AppendFailed('failed', { inDoubt: true, cause }));
-      return;
+      this.#current = undefined;
+      onFault(cause, segment.path);
+      const isPart = !isWritten && isFull(cause);
+      return fail(new AppendFailed(isFull(cause) ? 'full' : 'failed', { inDoubt: !isPart, cause }));
     }
     segment.octets += batch.length;
-    if (segment.octets >= this.#deps.segmentOctets) this.#current = undefined;
+    if (segment.octets >= segmentOctets) this.#current = undefined;
     let position = start + BATCH_HEADER_OCTETS;
     members.forEach((member, at) => {
       const positions = (entries[at] ?? []).map((entry) => {
@@ -115,40 +147,34 @@ export class Writer {
       });
       member.durable(segment, positions);
     });
-    observe({ entries: all.length, octets: batch.length, writeMs: performance.now() - started });
+    if (all.length > 0) observe({ entries: all.length, octets: batch.length, writeMs: performance.now() - started });
   }
 
-  #end(segment: Segment, cause: unknown): void {
-    this.#current = undefined;
-    this.#deps.onFault(cause, segment.path);
-  }
-
-  /** The segment to write to; a new one where there is none, `undefined` when it cannot be made. */
-  async #segment(): Promise<Segment | undefined> {
+  /** The segment to write to; a new one where there is none. */
+  async #segment(): Promise<Segment | AppendFailed> {
     if (this.#current) return this.#current;
-    const { segments, state, onFault } = this.#deps;
+    const { segments, state, ended, onFault } = this.#deps;
     const id = this.#nextSegment++;
+    const tell = (error: unknown) => onFault(error, segments.path(id));
+    const older = segments.all().filter(({ live }) => live > 0);
     try {
-      const older = segments
-        .all()
-        .filter(({ live }) => live > 0)
-        .map(({ id: one, octets }) => [one, octets] as const);
       const segment = await segments.open(id, { isNew: true });
-      const batch = encodeBatch([stateEntry(state(older))], { segment: id, position: 0 }, 0);
+      const batch = encodeBatch([stateEntry(state(older.map(({ id: one, octets }) => [one, octets])))], { segment: id, position: 0 });
       await segment.file.write(batch, 0);
       await segment.file.sync();
       segment.octets = batch.length;
       this.#current = segment;
     } catch (cause) {
-      onFault(cause, segments.path(id));
-      await segments.discard(id).catch((error: unknown) => onFault(error, segments.path(id)));
-      return undefined;
+      tell(cause);
+      await segments.remove(id).catch(tell);
+      return new AppendFailed(isFull(cause) ? 'full' : 'failed', { inDoubt: false, cause });
     }
-    await segments.removeDead(id).catch((error: unknown) => onFault(error, segments.path(id)));
+    await segments.removeDead(id).catch(tell);
+    for (const segment of older) ended(segment);
     return this.#current;
   }
 
-  /** Newest segment that can be relied on; older ones without live records may go. */
+  /** The newest segment, when it can be relied on: older ones without live records may go. */
   get newestSegment(): number {
     return this.#current?.id ?? 0;
   }
