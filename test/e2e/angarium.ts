@@ -115,11 +115,11 @@ function readOutput(child: ChildProcess): Output {
   return { lines, printed, waitFor };
 }
 
-/** Starts `angarium up` on the folder and waits until it is ready. */
-export async function startAngarium(folder: string, config: Tree = {}): Promise<Angarium> {
+/** Starts `angarium up`, or the mailbox alone, on the folder and waits until it is ready. */
+export async function startAngarium(folder: string, config: Tree = {}, role: 'up' | 'mailbox' = 'up'): Promise<Angarium> {
   const file = join(folder, 'angarium.yaml');
   await writeFile(file, JSON.stringify(merge({ ...BASE, dataFolder: join(folder, 'data'), log: { level: 'info', flushMs: 20 } }, config)));
-  const child = spawn(process.execPath, [MAIN, 'up', '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, role, '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
   const output = readOutput(child);
   const late = setTimeout(() => child.kill('SIGKILL'), START_WITHIN_MS);
@@ -177,16 +177,18 @@ function witnessed({ lines }: Angarium): number {
   return taken + lines.filter(({ event }) => event === 'delivery.notification.handed_over').length;
 }
 
-/**
- * The accounting identity of promise 2, as exported, once it holds with `queued` recipients and every mail that was taken
- * since the start is in it.
- */
+/** The accounting identity of promise 2, as exported now. */
+export async function accounting(angarium: Angarium): Promise<MailCount> {
+  const values = await Promise.all(
+    COUNTS.map(async (name) => [name, await angarium.metric(`angarium_accounting_${name}_recipients`)] as const),
+  );
+  return Object.fromEntries(values) as unknown as MailCount;
+}
+
+/** The same, once it holds with `queued` recipients and every mail that was taken since the start is in it. */
 export function mailCount(angarium: Angarium, queued: number, acceptedBefore = 0): Promise<MailCount> {
   return until(async () => {
-    const values = await Promise.all(
-      COUNTS.map(async (name) => [name, await angarium.metric(`angarium_accounting_${name}_recipients`)] as const),
-    );
-    const count = Object.fromEntries(values) as unknown as MailCount;
+    const count = await accounting(angarium);
     const ended = count.delivered + count.bounced + count.expired + count.discarded + count.queued;
     const isWhole = count.accepted - acceptedBefore === witnessed(angarium) && count.accepted + count.expanded === ended;
     return isWhole && count.difference === 0 && count.queued === queued ? count : undefined;

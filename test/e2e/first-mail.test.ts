@@ -27,7 +27,8 @@ test('the two commands that the first start prints submit a mail and read it', a
   assert.equal(found.code, 0, found.stderr);
   assert.match(found.stdout, /^Return-Path: <me@angarium\.test>\r\n/);
   assert.match(found.stdout, /^Delivered-To: me@angarium\.test\r\n/m);
-  assert.match(found.stdout, /^Received: from .*\r\n(?:\s.*\r\n)*\s.*with ESMTPSA id /m);
+
+  assert.match(found.stdout, /^Received: from .*\r\n\tby angarium\.test with ESMTPSA\r\n(?:\t.*\r\n)*\tid [0-9A-Z]{26}\r\n/m);
   assert.match(found.stdout, /^Message-ID: <.+>\r\n/im);
   assert.match(found.stdout, /^Date: .+\r\n/im);
   assert.match(found.stdout, /\r\n\r\nIt works\.\r\n$/);
