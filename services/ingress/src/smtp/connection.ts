@@ -127,6 +127,7 @@ export class IngressConnection extends SMTPConnection {
     const { listener, client } = this.dialog;
     this.dialog = createDialog({ listener, client, isSecure: true });
     this.wait('handshake');
+    this._socket.allowHalfOpen = false;
     super.upgrade(callback, () => {
       this.core.meters.tlsSessions.inc({ listener });
       this.wait('command');

@@ -80,6 +80,8 @@ export class IngressServer extends SMTPServer {
   }
 
   override _upgrade(socket: Socket, callback: Parameters<SMTPServer['_upgrade']>[1]): void {
+    // A client that closes its side in the middle of a handshake has left.
+    socket.allowHalfOpen = false;
     super._upgrade(socket, (error, tlsSocket) => {
       const seat = this.seats.get(socket);
       if (tlsSocket && seat) this.seats.set(tlsSocket, seat);
