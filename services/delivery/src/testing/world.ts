@@ -1,5 +1,5 @@
 import { createMemoryBlobs } from '@angarium/blob';
-import { type AppendFate, createMemoryStorage, type MemoryLog, openMemoryLog, type TopicName } from '@angarium/log';
+import { type AppendFate, createMemoryStorage, type MemoryLog, type MemoryStorage, openMemoryLog, type TopicName } from '@angarium/log';
 import {
   type Accepted,
   BodyType,
@@ -12,10 +12,11 @@ import {
   type Recipient,
   Result,
   Ret,
+  type Source,
 } from '@angarium/records';
 import { type DeliverRequest, DeliverResult, type Mailbox, Unavailable } from '@angarium/rpc';
 import { configSchema, createMetrics, type Logger } from '@angarium/runtime';
-import { createDelivery, type Delivery } from '../create-delivery.ts';
+import { createDelivery } from '../create-delivery.ts';
 import type { AttemptResult, Job, RecipientResult, Resolution, Transport } from '../transport/port.ts';
 import { createHandClock, settle } from './clock.ts';
 
@@ -29,6 +30,7 @@ export interface Mail {
   readonly envelope?: Partial<Envelope>;
   readonly content?: string;
   readonly blobKey?: string;
+  readonly src?: Source;
 }
 
 export interface Line {
@@ -155,25 +157,28 @@ function createLines(): { readonly lines: Line[]; readonly logger: Logger } {
   return { lines, logger };
 }
 
-/** Delivery over a log in memory, with hosts and a mailbox that do as they are told, on a clock that the test moves. */
-export function createWorld(delivery: Record<string, unknown> = {}) {
-  const clock = createHandClock(START_MS);
-  const config = configSchema.parse({ hostname: 'angarium.test', delivery: { housekeepingMs: 3_600_000, ...delivery } });
+interface Store {
+  readonly storage: MemoryStorage;
+  /** Decides what becomes of each append. */
+  readonly faults: { fate: (topic: TopicName, partition: number) => AppendFate | Promise<AppendFate> };
+  /** Free share of the disk, octets of the shared file behind each lane. */
+  readonly space: { free: number; held: number };
+  open(nowMs: () => number): MemoryLog & { freeShare(): number };
+}
+
+function createStore(): Store {
   const storage = createMemoryStorage();
-  const blobs = createMemoryBlobs({ nowMs: clock.nowMs });
-  const [remote, box, { lines, logger }] = [createRemote(), createBox(), createLines()];
-  const metrics = createMetrics({ withProcess: false });
-  const faults: { fate: (topic: TopicName, partition: number) => AppendFate } = { fate: () => 'kept' };
-  const space = { free: 1 };
-  let log: MemoryLog & { freeShare?(): number };
-  let service: Delivery;
-  const open = () => {
-    const fate = (topic: TopicName, partition: number) => faults.fate(topic, partition);
-    log = Object.assign(openMemoryLog({ partitions: PARTITIONS, nowMs: clock.nowMs, storage, fate }), { freeShare: () => space.free });
-    const base = { config, clock, random: () => 0.5, logger, metrics, log, blobs, ownerName: 'world' };
-    service = createDelivery({ ...base, transports: [remote.transport], mailbox: box.mailbox });
+  const faults: Store['faults'] = { fate: () => 'kept' };
+  const space = { free: 1, held: 0 };
+  const fate = (topic: TopicName, partition: number) => faults.fate(topic, partition);
+  const open = (nowMs: () => number) => {
+    const log = openMemoryLog({ partitions: PARTITIONS, nowMs, storage, fate });
+    return Object.assign(log, { freeShare: () => space.free, heldOctets: () => space.held });
   };
-  open();
+  return { storage, faults, space, open };
+}
+
+function createReports({ storage }: Store) {
   const records = (topic: TopicName, partition = 0): readonly Kind[] =>
     (storage.partitions.get(`${topic}/${partition}`)?.records ?? []).flatMap(({ value }) => {
       const decoded = decodeRecord(value);
@@ -181,79 +186,97 @@ export function createWorld(delivery: Record<string, unknown> = {}) {
     });
   const outcomes = (lane = 0): readonly Outcome[] =>
     records('mail.lane', lane).flatMap((kind) => (kind.$case === 'outcome' ? [kind.value] : []));
+  const nameOf = (result: Result) =>
+    Object.entries(Result)
+      .find(([, value]) => value === result)?.[0]
+      .toLowerCase();
   return {
-    clock,
-    config,
-    storage,
-    blobs,
-    remote,
-    box,
-    lines,
-    metrics,
-    faults,
-    space,
-    get log() {
-      return log;
-    },
-    get delivery() {
-      return service;
-    },
     records,
     outcomes,
     /** "address result" of each recipient of each outcome, in order. */
     results: (lane = 0): readonly string[] =>
       outcomes(lane).flatMap(({ recipients }) =>
-        recipients.flatMap(({ addresses, result }) =>
-          addresses.map(
-            (address) =>
-              `${address} ${Object.entries(Result)
-                .find(([, value]) => value === result)?.[0]
-                .toLowerCase()}`,
-          ),
-        ),
+        recipients.flatMap(({ addresses, result }) => addresses.map((address) => `${address} ${nameOf(result)}`)),
       ),
     /** Notifications that became mail. */
     dsns: (): readonly Accepted[] => records('mail.in.bulk').flatMap((kind) => (kind.$case === 'accepted' ? [kind.value] : [])),
-    async enqueue({ queueId, to, lane = 0, envelope, content = `Subject: ${queueId}\r\n\r\nbody\r\n`, blobKey }: Mail) {
-      const octets = Buffer.from(content);
-      const place = blobKey === undefined ? ({ $case: 'inline', value: octets } as const) : ({ $case: 'blobKey', value: blobKey } as const);
-      const value = {
-        src: { topic: 'mail.in', partition: 0, offset: 0, incarnation: 1 },
-        floor: 0,
-        envelope: envelopeOf(queueId, { acceptedAtMs: clock.nowMs(), ...envelope }),
-        content: { place, octets: octets.length, laneBlob: false },
-        chunk: 0,
-        recipients: to.map((one) =>
-          one.nextHop === undefined && one.verdict === undefined ? toMx(one.address, one) : { ...toMx(one.address), ...one },
-        ),
-        acceptedRecipients: to.length,
-        expandedRecipients: to.length,
-      };
-      await log.append('mail.lane', lane, [encodeRecord({ $case: 'enqueued', value })]);
+  };
+}
+
+function enqueued(
+  { queueId, to, envelope, content = `Subject: ${queueId}\r\n\r\nbody\r\n`, blobKey, src }: Mail,
+  nowMs: number,
+): Uint8Array {
+  const octets = Buffer.from(content);
+  const place = blobKey === undefined ? ({ $case: 'inline', value: octets } as const) : ({ $case: 'blobKey', value: blobKey } as const);
+  const value = {
+    src,
+    floor: 0,
+    envelope: envelopeOf(queueId, { acceptedAtMs: nowMs, ...envelope }),
+    content: { place, octets: octets.length, laneBlob: false },
+    chunk: 0,
+    recipients: to.map((one) => ({ ...toMx(one.address), ...one })),
+    acceptedRecipients: to.length,
+    expandedRecipients: to.length,
+  };
+  return encodeRecord({ $case: 'enqueued', value });
+}
+
+/** Delivery over a log in memory, with hosts and a mailbox that do as they are told, on a clock that the test moves. */
+export function createWorld(delivery: Record<string, unknown> = {}) {
+  const clock = createHandClock(START_MS);
+  const config = configSchema.parse({ hostname: 'angarium.test', delivery: { housekeepingMs: 3_600_000, ...delivery } });
+  const store = createStore();
+  const blobs = createMemoryBlobs({ nowMs: clock.nowMs });
+  const [remote, box, { lines, logger }] = [createRemote(), createBox(), createLines()];
+  const start = () => {
+    const metrics = createMetrics({ withProcess: false });
+    const log = store.open(clock.nowMs);
+    const base = { config, clock, random: () => 0.5, logger, metrics, log, blobs, ownerName: 'world' };
+    return { log, metrics, delivery: createDelivery({ ...base, transports: [remote.transport], mailbox: box.mailbox }) };
+  };
+  let now = start();
+  const world = {
+    ...createReports(store),
+    ...{ clock, config, blobs, remote, box, lines },
+    faults: store.faults,
+    space: store.space,
+    get log() {
+      return now.log;
+    },
+    get delivery() {
+      return now.delivery;
+    },
+    /** In one append to a lane. */
+    async enqueueAll(mails: readonly Mail[], lane = 0) {
+      const values = mails.map((mail) => enqueued(mail, clock.nowMs()));
+      await now.log.append('mail.lane', lane, values);
       await settle();
     },
+    enqueue: (mail: Mail) => world.enqueueAll([mail], mail.lane),
     async start() {
-      const started = service.start();
+      const started = now.delivery.start();
       await settle();
       await started;
     },
     /** As after kill -9: nothing more comes from the old process. */
     async kill() {
-      log.crash();
+      now.log.crash();
       await settle();
-      open();
+      now = start();
     },
     async stop() {
-      const stopped = service.stop();
+      const stopped = now.delivery.stop();
       await clock.pass(config.delivery.drainMs + 10_000);
       await stopped;
     },
     async metric(name: string): Promise<number> {
-      const { text } = await metrics.scrape();
+      const { text } = await now.metrics.scrape();
       const values = text.split('\n').filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length] ?? ''));
       return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
     },
   };
+  return world;
 }
 
 export type World = ReturnType<typeof createWorld>;
