@@ -5,6 +5,7 @@ import type { Finding } from './attempt/conclude.ts';
 import { record } from './attempt/record.ts';
 import type { Core, Flight } from './core.ts';
 import type { Lane } from './lane/lane.ts';
+import { crash } from './pause.ts';
 import { maxRecipientsAt, poolOf, RESOLVE_SITE } from './sites.ts';
 import { type DeliveryUnit, dueAtMsOf, groupUnits } from './unit.ts';
 
@@ -65,7 +66,7 @@ export function recordAtOnce(core: Core, lane: Lane, findings: readonly Finding[
   const byMessage = Map.groupBy(findings, ({ recipient }) => recipient.message);
   for (const [message, some] of byMessage) {
     const flight = createFlight(core.nextAttemptId(lane));
-    record(core, { lane, message, flight, findings: some, inDoubt: false, site: '' });
+    record(core, { lane, message, flight, findings: some, inDoubt: false, site: '' }).catch(crash);
   }
 }
 

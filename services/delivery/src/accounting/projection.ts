@@ -162,7 +162,8 @@ export function createProjection(core: Core): Projection {
       const isOurs = found !== undefined && found.incarnation === log.incarnation;
       const start = isOurs ? widen(found, log.partitions('mail.lane'), inputs) : await originOf(core, inputs);
       accounting = createAccounting(start);
-      if ('totals' in start) noteSaved(start);
+      // A new count is kept at once: a kill before the first round must not begin another one.
+      noteSaved('totals' in start ? start : await saveCheckpoint(blobs, accounting.checkpoint(), undefined));
     },
     startLane: (lane, position) => accounting.startLane(lane, position),
     onLane: (lane, record, change) => accounting.applyLane(lane, record, change),

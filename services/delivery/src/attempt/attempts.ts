@@ -5,7 +5,7 @@ import type { Core, Flight } from '../core.ts';
 import type { Route } from '../hops.ts';
 import type { Lane } from '../lane/lane.ts';
 import type { Fault } from '../meters.ts';
-import { reasonOf } from '../pause.ts';
+import { crash, reasonOf } from '../pause.ts';
 import { MAILBOX_SITE } from '../transport/mailbox.ts';
 import type { AttemptResult, Job, RemoteReply } from '../transport/port.ts';
 import { concludeAttempt } from './conclude.ts';
@@ -30,6 +30,8 @@ export interface Ended {
   /** Put off by trouble of our own. */
   readonly unspent: readonly LiveRecipient[];
   readonly note: string;
+  /** Resolves when a copy of what was sent is no longer possible: nothing else goes over its connection before. */
+  readonly sealed: Promise<void>;
 }
 
 const RET: Readonly<Partial<Record<Ret, Job['ret']>>> = { [Ret.FULL]: 'full', [Ret.HDRS]: 'hdrs' };
@@ -62,7 +64,7 @@ function failure(core: Core, { lane, message }: Attempt, fault: Fault, error: un
   const reason = reasonOf(error);
   core.meters.ownFaults.inc({ fault });
   core.deps.logger.error({ queueId: message.queueId, lane: lane.number, fault, reason }, 'delivery.attempt.put_off');
-  return { verdict: 'unknown', spent: false, reply: undefined, unspent: [], note: reason };
+  return { verdict: 'unknown', spent: false, reply: undefined, unspent: [], note: reason, sealed: Promise.resolve() };
 }
 
 /** Trouble of our own says nothing about a site, but that a service of ours is down. */
@@ -80,9 +82,20 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
   if (result.spent && recipients.every(({ attempts }) => attempts === 0)) core.meters.firstAttempt.observe(ageMs / 1000);
   // Who was ended by an order meanwhile is not deferred; that somebody was delivered all the same is told.
   const recorded = findings.filter((finding) => isWaiting(finding.recipient) || finding.dueAtMs === 0);
-  if (recorded.length > 0) record(core, { lane, message, flight, findings: recorded, inDoubt: result.inDoubt, site: ticket.site.title });
-  const reply = result.recipients.at(-1)?.reply;
-  return { verdict, spent: result.spent, reply, unspent: unspent.map((one) => one.recipient), note: unspent[0]?.reply.text ?? '' };
+  const written =
+    recorded.length === 0
+      ? Promise.resolve()
+      : record(core, { lane, message, flight, findings: recorded, inDoubt: result.inDoubt, site: ticket.site.title });
+  written.catch(crash);
+  return {
+    verdict,
+    spent: result.spent,
+    reply: result.recipients.at(-1)?.reply,
+    unspent: unspent.map((one) => one.recipient),
+    note: unspent[0]?.reply.text ?? '',
+    // The mailbox knows what it has stored already.
+    sealed: transport === 'remote' && verdict === 'reached' ? written : Promise.resolve(),
+  };
 }
 
 /** Makes one attempt. Unknown trouble puts off. */

@@ -64,13 +64,13 @@ function count(core: Core, { message }: Recording, outcome: Outcome): void {
 
 /**
  * Writes what became of recipients to their lane. They stay in flight until the record is read back, so that nothing is sent
- * twice meanwhile. The log line follows when the record is durable.
+ * twice meanwhile. The log line follows when the record is durable; then it resolves, and also when the process stops before.
  */
-export function record(core: Core, recording: Recording): void {
+export async function record(core: Core, recording: Recording): Promise<void> {
   const { lane, message, flight, findings, inDoubt } = recording;
   for (const { recipient } of findings) core.flights.set(recipient, flight);
   const head = { message, epoch: lane.epoch, attemptId: flight.attemptId, inDoubt };
-  for (const outcome of formatOutcomes(head, findings, momentOf(core))) {
+  const written = formatOutcomes(head, findings, momentOf(core)).map((outcome) =>
     lane.append({ $case: 'outcome', value: outcome }).then(
       () => {
         count(core, recording, outcome);
@@ -78,6 +78,7 @@ export function record(core: Core, recording: Recording): void {
       },
       // Only when the process stops: the attempt was made and is not recorded, and will be made again.
       () => core.deps.logger.warn({ queueId: message.queueId, attemptId: flight.attemptId }, 'delivery.outcome.lost'),
-    );
-  }
+    ),
+  );
+  await Promise.all(written);
 }
