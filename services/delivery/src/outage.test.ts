@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { AppendFate } from '@angarium/log';
 import { encodeRecord } from '@angarium/records';
 import { settle } from './testing/clock.ts';
-import { createWorld, defers, every, takes, toMx, type World } from './testing/world.ts';
+import { createWorld, defers, every, takes, toMailbox, toMx, type World } from './testing/world.ts';
 import type { Resolution } from './transport/port.ts';
 
 const MINUTE = 60_000;
@@ -60,11 +60,11 @@ test('an outcome whose append failed is written again until it is in the log, an
 });
 
 test('nothing starts while too many outcomes are not durable, and all of it when they are', async () => {
-  const world = createWorld({ maxUnacknowledgedOutcomes: 3, maxConnections: 1 });
+  const world = createWorld({ maxUnacknowledgedOutcomes: 3, mailboxConcurrency: 1 });
   await world.start();
   const release = holdLane(world, 0, 1);
-  await world.enqueueAll(Array.from({ length: 20 }, (_, n) => ({ queueId: `Q${n}`, to: [toMx('a@there.test')] })));
-  assert.equal(world.remote.jobs.length, 3);
+  await world.enqueueAll(Array.from({ length: 20 }, (_, n) => ({ queueId: `Q${n}`, to: [toMailbox('a@here.test')] })));
+  assert.equal(world.box.requests.length, 3);
   await release();
   assert.equal(world.results().length, 20);
   await world.stop();
