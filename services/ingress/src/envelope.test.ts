@@ -94,6 +94,20 @@ test('recipients that come in one write are one question to the directory', asyn
   client.destroy();
 });
 
+test('a directory that breaks is answered 451 like one that is down, at RCPT and at From, and the transaction is over then', async (t) => {
+  const server = await startIngress(t);
+  const client = await openSubmission(server.port('submissions'));
+  client.send('MAIL FROM:<ann@here.example>\r\nRCPT TO:<bob@here.example>\r\nDATA\r\n');
+  await client.lines(3);
+  const broken = async () => Promise.reject(new TypeError('bug'));
+  Object.assign(server.directory, { owns: broken, check: broken });
+  client.send('From: ann@here.example\r\n\r\n.\r\n');
+  assert.equal(await client.line(), '451 4.3.0 Local error, try again later');
+  assert.match(await client.ask('MAIL FROM:<>'), /^250 /);
+  assert.equal(await client.ask('RCPT TO:<u9@here.example>'), '451 4.3.0 Local error, try again later');
+  client.destroy();
+});
+
 test('an answer of the directory is kept for recipientCacheMs, a failure is not', async (t) => {
   const server = await startIngress(t);
   const client = await openMx(server.port('mx'));

@@ -127,6 +127,25 @@ test('a message that trickles in is cut off after maxTransactionMs', async (t) =
   assert.equal(await client.line(), TIMEOUT);
 });
 
+test('a message that is not read on for want of room is not timed out', async (t) => {
+  const append = Promise.withResolvers<AppendFate>();
+  const server = await startIngress(t, { ingress: { maxUnacknowledgedOctets: 1, maxMessageOctets: 100_000 }, fate: () => append.promise });
+  const first = await openMx(server.port('mx'));
+  const answer = sendMessage(first, { content: `X: y\r\n\r\n${'x'.repeat(90_000)}` });
+  while ((await server.metric('angarium_ingress_unacknowledged_octets')) < 90_000) await turn();
+  const second = await openMx(server.port('mx'));
+  second.send('MAIL FROM:<a@b>\r\nRCPT TO:<bob@here.example>\r\nDATA\r\n');
+  await second.lines(3);
+  second.send(`X: y\r\n\r\n${'y'.repeat(20_000)}`);
+  while ((await server.metric('angarium_ingress_unacknowledged_octets')) < 110_000) await turn();
+  server.clock.advance(200_000);
+  second.send('\r\n.\r\n');
+  append.resolve('kept');
+  assert.match(await answer, /^250 /);
+  assert.match(await second.line(), /^250 /);
+  for (const client of [first, second]) client.destroy();
+});
+
 test('a session that waits for the log is not timed out', async (t) => {
   const append = Promise.withResolvers<AppendFate>();
   const asked = Promise.withResolvers<void>();
@@ -246,6 +265,28 @@ test('octets that are not durable: complete ones make others wait, halves make r
     half.release();
     assert.equal(held.octets, 0);
   });
+});
+
+test('an event loop that was late refuses new connections until the next look', async (t) => {
+  const server = await startIngress(t, { ingress: { maxEventLoopLagMs: 50 } });
+  const open = async () => {
+    const client = await RawClient.open(server.port('mx'));
+    const greeting = await client.line();
+    client.destroy();
+    return greeting;
+  };
+  // The monitor samples by a timer of its own: hold the loop until it has seen it.
+  const openAfterHolding = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const until = performance.now() + 150;
+    while (performance.now() < until);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    server.clock.advance(1000);
+    return open();
+  };
+  let greeting = '';
+  for (let at = 0; at < 20 && greeting !== BUSY; at++) greeting = await openAfterHolding();
+  assert.equal(greeting, BUSY);
 });
 
 test('a listener that cannot be opened fails the start and leaves nothing open', async (t) => {

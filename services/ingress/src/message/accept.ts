@@ -154,7 +154,7 @@ export async function acceptMessage(handover: Handover, body: Body, o: { readonl
   try {
     const refused = refuseBody(body, o.hasBareLineEnd);
     if (refused) return refused;
-    const message = readIncoming(body, { queueId: core.nextQueueId(), receivedMs: core.clock.nowMs() });
+    const message = await readIncoming(body, { queueId: core.nextQueueId(), receivedMs: core.clock.nowMs() });
     for (const step of STEPS) {
       const reply = await step(handover, message);
       if (reply) return reply;

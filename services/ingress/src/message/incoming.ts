@@ -17,8 +17,8 @@ export interface Incoming {
   readonly isHeadless: boolean;
 }
 
-export function readIncoming(body: Body, stamp: { readonly queueId: string; readonly receivedMs: number }): Incoming {
-  const buffer = body.assemble();
+export async function readIncoming(body: Body, stamp: { readonly queueId: string; readonly receivedMs: number }): Promise<Incoming> {
+  const buffer = await body.assemble();
   const content = buffer.subarray(HEADROOM_OCTETS);
   const start = content.toString('latin1', 0, LINE_SAMPLE_OCTETS);
   const isHeadless = !start.startsWith('\r\n') && !FIRST_LINE.test(start);

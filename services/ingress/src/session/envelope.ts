@@ -122,6 +122,9 @@ export function refuseData({ transaction }: Dialog, argument: string): SmtpReply
   return transaction.hasRefused ? REFUSALS.noRecipients : REFUSALS.rcptFirst;
 }
 
+/** Commands looked at: what is asked ahead escapes the error budget, so it has to be little. */
+const MAX_AHEAD = 200;
+
 /**
  * Asks ahead about recipients that a client pipelined, so that they become one question. `lines`: octets that were read and
  * are not yet handled, command lines in all likelihood; nothing is decided here.
@@ -129,7 +132,7 @@ export function refuseData({ transaction }: Dialog, argument: string): SmtpReply
 export function lookAhead(core: Core, dialog: Dialog, lines: Buffer): void {
   if (dialog.helo === '' || (wantsAuth(dialog) && dialog.account === undefined)) return;
   if (!lines.includes('RCPT TO:')) return;
-  const commands = lines.toString('utf8').split('\r\n', core.config.maxRecipients + 2);
+  const commands = lines.toString('utf8').split('\r\n', MAX_AHEAD + 1);
   for (const command of commands.slice(0, -1)) {
     if (!command.startsWith('RCPT TO:')) continue;
     const parsed = parseRcpt(command.slice('RCPT '.length), { smtputf8: true });

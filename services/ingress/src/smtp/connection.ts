@@ -74,8 +74,12 @@ export class IngressConnection extends SMTPConnection {
       onBadLine: (why, next) => this.onBadLine(why, next),
       onAhead: (lines) => lookAhead(this.core, this.dialog, lines),
       onData: (next) => {
-        this.waitingSinceMs = this.core.clock.nowMs();
-        this.core.unacknowledged.whenRoom(next);
+        // The client waits for us as long as there is no room.
+        this.waiting = 'us';
+        this.core.unacknowledged.whenRoom(() => {
+          this.wait('data');
+          next();
+        });
       },
       onDataEnd: (data, next) => this.onDataEnd(data, next),
       onEnd: () => this.close(),
@@ -236,8 +240,8 @@ export class IngressConnection extends SMTPConnection {
       const { transaction } = dialog;
       this.body = undefined;
       if (!transaction) return this.answer(REFUSALS.failure);
-      const reply = await acceptMessage({ core, dialog, transaction, tls: this.tls() }, data.body, data);
-      this._resetSession();
+      const handover = { core, dialog, transaction, tls: this.tls() };
+      const reply = await acceptMessage(handover, data.body, data).finally(() => this._resetSession());
       this.answer(reply);
     }, next);
   }

@@ -94,7 +94,7 @@ function configFor(overrides: TestOptions['ingress']): Config {
   const listen = { listen: ['127.0.0.1:0'] };
   const file = {
     hostname: 'mx.test',
-    ingress: { mx: listen, submission: listen, submissions: listen, authFailureDelayMs: 0, ...overrides },
+    ingress: { mx: listen, submission: listen, submissions: listen, authFailureDelayMs: 0, maxEventLoopLagMs: 60_000, ...overrides },
   };
   const loaded = loadConfig({ file: { name: 'test', text: JSON.stringify(file) }, environment: {} });
   if (loaded.is === 'invalid') throw new Error(JSON.stringify(loaded.errors));

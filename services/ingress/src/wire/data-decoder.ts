@@ -17,6 +17,8 @@ export class DataDecoder {
   hasBareLineEnd = false;
   private place: Place = 'lineStart';
   private endsInCr = false;
+  private joined: Buffer | undefined;
+  private joinedOctets = 0;
   private readonly emit: (piece: Buffer) => void;
 
   constructor(emit: (piece: Buffer) => void) {
@@ -37,29 +39,44 @@ export class DataDecoder {
       if (this.place === 'inLine') {
         const found = chunk.indexOf(DOTTED_LINE, at);
         if (found < 0) break;
-        this.emitPiece(chunk, from, found + 2);
+        this.keep(chunk, from, found + 2);
         at = found + 3;
         from = at;
         this.place = 'afterDot';
         continue;
       }
       const next = this.step(chunk[at] ?? 0);
-      if (next === 'end') return at + 1;
+      if (next === 'end') {
+        this.emitJoined(chunk, from, from);
+        return at + 1;
+      }
       this.place = next;
       if (next === 'inLine') continue;
       if (next === 'afterDot' || next === 'afterDotCr') {
-        this.emitPiece(chunk, from, at);
+        this.keep(chunk, from, at);
         from = at + 1;
       }
       at++;
     }
-    this.emitPiece(chunk, from, chunk.length);
+    this.emitJoined(chunk, from, chunk.length);
     if (at < chunk.length) this.place = this.placeAfter(chunk, at);
     return -1;
   }
 
-  private emitPiece(chunk: Buffer, from: number, to: number): void {
-    if (to > from) this.emit(chunk.subarray(from, to));
+  /** Joins what is left of a chunk without its stuffing: a piece for each dotted line would cost more than the copy. */
+  private keep(chunk: Buffer, from: number, to: number): void {
+    if (to <= from) return;
+    this.joined ??= Buffer.allocUnsafe(chunk.length);
+    this.joinedOctets += chunk.copy(this.joined, this.joinedOctets, from, to);
+  }
+
+  private emitJoined(chunk: Buffer, from: number, to: number): void {
+    if (this.joined) {
+      this.keep(chunk, from, to);
+      this.emit(this.joined.subarray(0, this.joinedOctets));
+    } else if (to > from) this.emit(chunk.subarray(from, to));
+    this.joined = undefined;
+    this.joinedOctets = 0;
   }
 
   /** What the octet makes of a place that is not `inLine`. `inLine` leaves the octet to be looked at there. */
