@@ -3,7 +3,6 @@ import { type OpenDirectory, openDirectory } from '@angarium/directory';
 import { type Directory, type DirectoryAdmin, Refused, Unavailable } from '@angarium/rpc';
 import type { Service } from '@angarium/runtime';
 import { consumeTopics, createProgress } from './consumption.ts';
-import { keepHistory } from './history.ts';
 import { createMeters } from './meters.ts';
 import type { BatchDeps } from './route-batch.ts';
 import type { RoutingDeps } from './routing-deps.ts';
@@ -52,7 +51,7 @@ export function createRouting(deps: RoutingDeps): Routing {
   const lagSeconds = () => Math.max(0, ...[...progress.inHandSinceMs.values()].map((sinceMs) => (clock.nowMs() - sinceMs) / 1000));
   const meters = createMeters(deps.metrics, { lagSeconds, halted: () => progress.halted.size });
   let open: OpenDirectory | undefined;
-  let running: Promise<unknown> = Promise.resolve();
+  let running: Promise<void> = Promise.resolve();
   const directory = behindDoor(() => open?.directory);
   return {
     directory,
@@ -66,7 +65,7 @@ export function createRouting(deps: RoutingDeps): Routing {
       const { retryMs, maxRetryMs } = config.routing;
       const retry = { clock, random, retryMs, maxRetryMs, signal: stopping.signal };
       const batchDeps: BatchDeps = { ...deps, expander: directory, meters, retry };
-      running = Promise.all([consumeTopics(batchDeps, progress), keepHistory(batchDeps)]);
+      running = consumeTopics(batchDeps, progress);
     },
     stop: async () => {
       stopping.abort();

@@ -95,6 +95,9 @@ export const deliverySchema = z.strictObject({
     .default(1024 ** 3)
     .describe('Octets of the shared log file behind a lane at which its old messages are rewritten.'),
   historyMs: durationMs.default(86_400_000).describe('How long finished records stay in the log for the queue tools.'),
+  historyMaxOctets: octets
+    .default(1024 ** 3)
+    .describe('Octets of the shared log file behind a partition above which its history is given back.'),
   housekeepingMs: durationMs.default(10_000).describe('How often lanes are trimmed, old messages rewritten and the count saved.'),
   sweepEveryMs: durationMs.default(3_600_000).describe('How often the blob store is searched for contents that nobody needs.'),
   sharedBlobMs: durationMs.default(86_400_000).describe('Age at which a content shared by several lanes may be deleted.'),

@@ -11,11 +11,6 @@ export const routingSchema = z.strictObject({
   bulkMaxWaitMs: durationMs.default(1000).describe('Longest wait of a batch of bulk mail for new mail.'),
   retryMs: durationMs.default(100).describe('First pause when the log, the blob store or the directory does not answer; it doubles.'),
   maxRetryMs: durationMs.default(5000).describe('Longest such pause.'),
-  historyMs: durationMs.default(86_400_000).describe('How long routed messages stay in mail.in for the queue tools.'),
-  historyMaxOctets: octets
-    .default(1024 ** 3)
-    .describe('Octets of the shared log file behind a partition of mail.in above which only floorLagMs of it is kept.'),
-  trimEveryMs: durationMs.default(60_000).describe('How often what is routed and old is trimmed.'),
   postmaster: z
     .string()
     .default('')

@@ -1,18 +1,30 @@
+import type { TopicName } from '@angarium/log';
 import type { InputPartition, Projection } from '../accounting/projection.ts';
 import type { Core } from '../core.ts';
 import type { Lane } from './lane.ts';
 import type { LaneProgress } from './progress.ts';
 
-/** Offset that the history reaches back to; when room is short, history is given back. */
-export function historyStart({ deps }: Core, progress: LaneProgress): number {
+interface Kept {
+  readonly topic: TopicName;
+  readonly partition: number;
+  readonly progress: LaneProgress;
+}
+
+/** Offset that the history reaches back to; when room is short, or too much of it is held, history is given back. */
+function historyStart({ deps }: Core, { topic, partition, progress }: Kept): number {
   const { log, config, clock } = deps;
-  const isShort = (log.freeShare?.() ?? 1) < config.journal.freeShareForHistory;
+  const isFull = (log.freeShare?.() ?? 1) < config.journal.freeShareForHistory;
+  const isShort = isFull || log.heldOctets(topic, partition) > config.delivery.historyMaxOctets;
   return isShort ? Number.POSITIVE_INFINITY : progress.offsetBefore(clock.nowMs() - config.delivery.historyMs);
 }
 
 /** Highest offset that nothing but live messages and late records need: the count and the history do not. */
 const unneededBelow = (core: Core, lane: Lane, projection: Projection): number =>
-  Math.min(lane.fold.position, projection.lanePosition(lane.number), historyStart(core, lane.progress));
+  Math.min(
+    lane.fold.position,
+    projection.lanePosition(lane.number),
+    historyStart(core, { topic: 'mail.lane', partition: lane.number, progress: lane.progress }),
+  );
 
 /** Gives up what no replay, no count and no question needs any more. Returns the low mark. */
 export async function trimLane(core: Core, lane: Lane, projection: Projection): Promise<number> {
@@ -33,7 +45,7 @@ export async function trimLane(core: Core, lane: Lane, projection: Projection): 
 export async function trimInput(core: Core, input: InputPartition): Promise<void> {
   const { log } = core.deps;
   const { topic, partition, committed, counted, firstDead, progress } = input;
-  const below = Math.min(committed, counted, firstDead, historyStart(core, progress));
+  const below = Math.min(committed, counted, firstDead, historyStart(core, input));
   const { low } = await log.marks(topic, partition);
   if (below <= low) return;
   await log.trim(topic, partition, below);
