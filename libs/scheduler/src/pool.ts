@@ -1,16 +1,5 @@
-import { createHeap, type Heap } from './heap.ts';
-import { hasRoom, type PoolOptions, type Site } from './site.ts';
-
-/** Sites that share a limit, those with something to start queued in turn. */
-export interface Pool {
-  readonly options: PoolOptions;
-  active: number;
-  /** Sites that may start something, first in, first out: with nothing active, and with something active. */
-  readonly fresh: Set<Site>;
-  readonly busy: Set<Site>;
-  /** Sites with ready units whose clock says: not yet. */
-  readonly closed: Heap<Site>;
-}
+import { createHeap } from './heap.ts';
+import { hasRoom, type Pool, type PoolOptions, type Site } from './site.ts';
 
 export const createPool = (options: PoolOptions): Pool => ({
   options,

@@ -172,6 +172,25 @@ test('slow sites cannot take the starts that are kept for sites with none', () =
   assert.equal(names(s.start(0)), 'other');
 });
 
+test('the limit holds over many sites', () => {
+  const s = setUp({ limit: 3, reserve: 1 });
+  for (let n = 0; n < 10; n++) s.offer(s.unit(`${n}`), { site: `${n}` });
+  assert.equal(s.start(0).length, 3);
+});
+
+test('units that leave from among others leave the others where they are', () => {
+  const s = setUp();
+  s.scheduler.suspend('domain:d', 0);
+  const parked = ['a', 'b', 'c', 'd'].map((name) => s.offer(s.unit(name)));
+  s.start(0);
+  const [, b] = parked;
+  if (b) s.scheduler.remove(b, 0);
+  assert.deepEqual(new Set(s.scheduler.unitsAt('s').map(({ name }) => name)), new Set(['a', 'c', 'd']));
+  s.scheduler.resume('domain:d', 0);
+  assert.deepEqual(new Set(s.start(0).map(({ unit }) => unit.name)), new Set(['a', 'c', 'd']));
+  assert.deepEqual(s.scheduler.unitsAt('s'), []);
+});
+
 test('nothing of a suspended scope starts, probes neither, and all of it after the resume', () => {
   for (const [scope, mail] of [
     ['all', {}],
@@ -262,7 +281,7 @@ const event = fc.oneof(
     weight: 5,
     arbitrary: fc.record({
       do: fc.constant('offer' as const),
-      site: fc.nat(3),
+      site: fc.nat(11),
       tenant: fc.nat(3),
       domain: fc.nat(2),
       cost: fc.integer({ min: 1, max: 40 }),
@@ -294,7 +313,7 @@ const event = fc.oneof(
 test('whatever happens: limits hold, nothing suspended starts, nothing starts twice, and in the end everything has started', () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 200 }), (events) => {
-      const s = setUp({ limit: 12, reserve: 3, siteInitial: 3, siteLimit: 6 });
+      const s = setUp({ limit: 8, reserve: 2, siteInitial: 3, siteLimit: 6 });
       let nowMs = 0;
       const suspended = new Set<string>();
       const waiting = new Set<Mail>();
@@ -306,7 +325,7 @@ test('whatever happens: limits hold, nothing suspended starts, nothing starts tw
           assert.ok(!scopes.some((scope) => suspended.has(scope)), 'started what is suspended');
           active.push(one);
         }
-        assert.ok(active.length <= 12, 'pool limit');
+        assert.ok(active.length <= 8, 'pool limit');
         for (const site of s.scheduler.sites()) assert.ok(site.active <= 6, 'site limit');
         assert.equal(s.scheduler.activeIn('smtp'), active.length);
       };

@@ -1,7 +1,7 @@
 import { createFlow, createRing, flowInTurn } from './flow.ts';
 import { createHeap } from './heap.ts';
-import { arm, createPool, type Pool, takeSite } from './pool.ts';
-import { conclude, hasRoom, type PoolOptions, type Site, type Ticket, type Verdict } from './site.ts';
+import { arm, createPool, takeSite } from './pool.ts';
+import { conclude, hasRoom, type Pool, type PoolOptions, type Site, type Ticket, type Verdict } from './site.ts';
 import { createSuspensions, scopesOf } from './suspension.ts';
 import type { Unit } from './unit.ts';
 

@@ -1,5 +1,5 @@
 import type { Flow, Ring } from './flow.ts';
-import type { Pool } from './pool.ts';
+import type { Heap } from './heap.ts';
 import { nextAttempt } from './retry.ts';
 import type { Unit } from './unit.ts';
 
@@ -17,6 +17,17 @@ export interface PoolOptions {
   readonly throttleMs: readonly number[];
   /** Largest share of a site's starts for one tenant; 1: all. */
   readonly tenantShare: number;
+}
+
+/** Sites that share a limit, those with something to start queued in turn. */
+export interface Pool {
+  readonly options: PoolOptions;
+  active: number;
+  /** Sites that may start something, first in, first out: with nothing active, and with something active. */
+  readonly fresh: Set<Site>;
+  readonly busy: Set<Site>;
+  /** Sites with ready units whose clock says: not yet. */
+  readonly closed: Heap<Site>;
 }
 
 /** What a start told about its site; `unknown`: nothing, the trouble was ours. */
