@@ -15,3 +15,6 @@ export function mix(value: number): number {
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
 }
+
+/** Of an attempt id: 30 bits, which an object holds without a number object of its own. */
+export const hashAttempt = (attemptId: string): number => hashText(attemptId) >>> 2;

@@ -1,4 +1,4 @@
-import type { Envelope, NextHop, RecipientOutcome, Reply, Source } from '@angarium/records';
+import { type Envelope, type NextHop, NextHopKind, type RecipientOutcome, type Reply, type Source } from '@angarium/records';
 import type { LiveRecipient } from './live.ts';
 
 const CAPACITY = 4096;
@@ -20,15 +20,19 @@ export interface Interner {
   outcome(outcome: Pick<RecipientOutcome, 'result' | 'reply' | 'relayed' | 'remoteHost'>): LastOutcome;
 }
 
-/** Forgets everything when full: what is in use stays in use, only sharing starts anew. */
+/** Forgets what was not asked for lately: what is in use stays in use, only sharing starts anew. */
 function createTable<V>(): (key: string, make: () => V) => V {
-  const table = new Map<string, V>();
+  let young = new Map<string, V>();
+  let old = new Map<string, V>();
   return (key, make) => {
-    const known = table.get(key);
+    const known = young.get(key);
     if (known !== undefined) return known;
-    if (table.size >= CAPACITY) table.clear();
-    const value = make();
-    table.set(key, value);
+    if (young.size >= CAPACITY) {
+      old = young;
+      young = new Map();
+    }
+    const value = old.get(key) ?? make();
+    young.set(key, value);
     return value;
   };
 }
@@ -38,14 +42,18 @@ const replyKey = (reply: Reply | undefined) =>
 
 export function createInterner(): Interner {
   const texts = createTable<string>();
-  const hops = createTable<NextHop>();
+  const exchangers = createTable<NextHop>();
+  const otherHops = createTable<NextHop>();
   const partitions = createTable<SourcePartition>();
   const rests = createTable<EnvelopeRest>();
   const outcomes = createTable<LastOutcome>();
   const text = (value: string) => (value === '' ? '' : texts(value, () => value));
   return {
     text,
-    nextHop: (hop) => hops(`${hop.kind} ${hop.name} ${hop.account}`, () => hop),
+    nextHop(hop) {
+      if (hop.kind === NextHopKind.MX && hop.account === '') return exchangers(hop.name, () => hop);
+      return otherHops(`${hop.kind} ${hop.name} ${hop.account}`, () => hop);
+    },
     sourcePartition: ({ topic, partition, incarnation }) =>
       partitions(`${topic} ${partition} ${incarnation}`, () => ({ topic, partition, incarnation })),
     envelopeRest(envelope) {

@@ -113,7 +113,6 @@ export class HeldRecipient implements LiveRecipient {
   readonly notify: number;
   readonly nextHop: NextHop | undefined;
   state: LiveRecipient['state'] = 'waiting';
-  dueAtMs = 0;
   attempts = 0;
   lastOutcome: LiveRecipient['lastOutcome'] = undefined;
   /** Oldest record that this recipient's state can be rebuilt from. */
@@ -121,6 +120,8 @@ export class HeldRecipient implements LiveRecipient {
   /** Hash of the attempt that wrote the last deferral: a copy of its record changes nothing. */
   attempt = 0;
   #rare: Rare | undefined = undefined;
+  /** After the acceptance, where a small number does; undefined is at once. */
+  #dueAfterMs: number | undefined = undefined;
 
   constructor(message: HeldMessage, recipient: Recipient, options: { since: number; intern: Interner }) {
     this.message = message;
@@ -136,6 +137,12 @@ export class HeldRecipient implements LiveRecipient {
   #change<K extends keyof Rare>(key: K, value: Rare[K]) {
     if (this.#rare === undefined && value !== USUAL[key]) this.#rare = { ...USUAL };
     if (this.#rare !== undefined) this.#rare[key] = value;
+  }
+  get dueAtMs() {
+    return this.#dueAfterMs === undefined ? 0 : this.message.envelope.acceptedAtMs + this.#dueAfterMs;
+  }
+  set dueAtMs(value: number) {
+    this.#dueAfterMs = value === 0 ? undefined : value - this.message.envelope.acceptedAtMs;
   }
   get orcpt() {
     return (this.#rare ?? USUAL).orcpt;
@@ -185,7 +192,6 @@ type Place = number | { readonly in: 'blob'; readonly key: string; readonly owne
 
 export class HeldMessage implements LiveMessage {
   readonly envelope: Envelope;
-  readonly enqueuedAtMs: number;
   readonly acceptedRecipients: number;
   readonly expandedRecipients: number;
   readonly contentOctets: number;
@@ -193,11 +199,12 @@ export class HeldMessage implements LiveMessage {
   oldestOffset: number;
   readonly #from: SourcePartition | undefined;
   readonly #fromOffset: number;
+  readonly #enqueuedAfterMs: number;
   #place: Place;
 
   constructor(head: MessageHead, intern: Interner) {
     this.envelope = new HeldEnvelope(head.envelope, intern);
-    this.enqueuedAtMs = head.enqueuedAtMs;
+    this.#enqueuedAfterMs = head.enqueuedAtMs - head.envelope.acceptedAtMs;
     this.acceptedRecipients = head.acceptedRecipients;
     this.expandedRecipients = head.expandedRecipients;
     this.contentOctets = head.content?.octets ?? 0;
@@ -205,6 +212,9 @@ export class HeldMessage implements LiveMessage {
     this.#from = head.src === undefined ? undefined : intern.sourcePartition(head.src);
     this.#fromOffset = head.src?.offset ?? 0;
     this.#place = placeOf(head);
+  }
+  get enqueuedAtMs() {
+    return this.envelope.acceptedAtMs + this.#enqueuedAfterMs;
   }
   get queueId() {
     return this.envelope.queueId;

@@ -1,5 +1,5 @@
 import { type Enqueued, type Notified, type Outcome, type RecipientOutcome, Result } from '@angarium/records';
-import { hashText } from './hash.ts';
+import { hashAttempt } from './hash.ts';
 import type { LiveRecipient } from './live.ts';
 import { HeldMessage, HeldRecipient } from './message.ts';
 import { admit, askNotification, conclude, type FinalFact, finish, isCurrent, type Step } from './state.ts';
@@ -56,7 +56,7 @@ function applyDeferral(step: Step, recipient: HeldRecipient, { outcome, part, cu
   const wasHeld = recipient.heldUntilMs > 0;
   // Whoever wrote it: the transaction that the hold waited for has ended.
   recipient.heldUntilMs = 0;
-  const attempt = hashText(outcome.attemptId);
+  const attempt = hashAttempt(outcome.attemptId);
   const isOld = !current || part.attempts < recipient.attempts || recipient.attempt === attempt;
   if (recipient.state !== 'waiting' || isOld) {
     if (wasHeld) step.change.rescheduled.push(recipient);
@@ -76,7 +76,7 @@ function applyDeferral(step: Step, recipient: HeldRecipient, { outcome, part, cu
 /** A final fact about somebody of whom a final fact is known already. */
 function countLoser(step: Step, winner: { result: number; attempt: number }, { outcome, part }: OutcomePart): void {
   const { totals } = step.state;
-  if (winner.attempt === hashText(outcome.attemptId)) return;
+  if (winner.attempt === hashAttempt(outcome.attemptId)) return;
   if (winner.result !== part.result) totals.contradicted++;
   else if (part.result === Result.DELIVERED) {
     totals.duplicates++;

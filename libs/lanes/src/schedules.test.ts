@@ -33,7 +33,6 @@ function trimAndCompare(journal: Journal): number {
   journal.nowMs += KEPT_MS + 1;
   journal.append(owner(journal.fold.epoch, { floors: [source(1000)] }));
   const low = journal.fold.watermark();
-  journal.fold.historyStarts(low);
   assert.deepEqual(liveState(journal.read(low)), liveState(journal.fold));
   return low;
 }
@@ -132,6 +131,44 @@ test('everything in mail.in comes again after the group was set back: the floors
   const reader = journal.read(journal.fold.watermark());
   assert.equal(reader.messages.size, 0);
   trimAndCompare(journal);
+});
+
+test('a partition that fell silent: what told its floor stays until it is told again', () => {
+  const journal = createJournal();
+  journal.append(owner(1));
+  journal.append(enqueued('X', ['a@x'], { src: source(7) }));
+  journal.append(outcome('X', ['a@x']));
+  journal.append(enqueued('Y', ['a@x'], { src: source(20), floor: 20 }));
+  journal.append(outcome('Y', ['a@x']));
+  journal.append(enqueued('Z', ['a@x'], { src: source(3, { partition: 1 }) }));
+  journal.nowMs += KEPT_MS + 1;
+  journal.append(owner(1, { floors: [source(21)] }));
+  journal.append(owner(1));
+  for (const expected of [5, 5]) {
+    assert.equal(journal.fold.watermark(), expected);
+    assert.equal(journal.append(enqueued('X', ['a@x'], { src: source(7) })).admitted.length, 0);
+    assert.deepEqual(liveState(journal.read(expected)), liveState(journal.fold));
+  }
+  journal.append(outcome('Z', ['a@x']));
+  journal.nowMs += KEPT_MS + 1;
+  journal.append(enqueued('V', ['a@x'], { src: source(9, { partition: 1 }), floor: 9 }));
+  journal.append(owner(1));
+  assert.equal(journal.fold.floorsOffset, 6);
+  assert.equal(journal.fold.watermark(), 6);
+  journal.append({ $case: 'owner', value: journal.fold.floorsRecord('w') });
+  assert.equal(journal.fold.watermark(), journal.fold.messages.get('V')?.oldestOffset);
+});
+
+test('a message in two records is as old as the first for every reader', () => {
+  const journal = createJournal();
+  journal.append(owner(1));
+  journal.append(enqueued('X', ['a@x'], { content: blob('shared', false), src: source(7) }));
+  journal.nowMs += MINUTE_MS;
+  journal.append(enqueued('X', ['b@x'], { content: blob('shared', false), src: source(7), chunk: 1 }));
+  journal.append(outcome('X', ['a@x']));
+  for (const kind of rewrite(journal, 'X')) journal.append(kind);
+  assert.equal(trimAndCompare(journal), 4);
+  assert.equal(journal.fold.watermark(2), 1);
 });
 
 test('a big list is cut anywhere and comes again cut elsewhere', () => {

@@ -1,7 +1,7 @@
 import type { RecipientOutcome } from '@angarium/records';
 import type { FinishedRecipients } from './finished.ts';
 import type { Floors } from './floors.ts';
-import { hashText } from './hash.ts';
+import { hashAttempt } from './hash.ts';
 import type { Interner } from './intern.ts';
 import type { Change, LaneTotals } from './live.ts';
 import type { HeldMessage, HeldRecipient } from './message.ts';
@@ -134,7 +134,7 @@ export function finish(step: Step, recipient: HeldRecipient, fact: FinalFact): v
   if (recipient.notifyId !== '') withdrawNotification(step, recipient);
   recipient.state = 'notifying';
   recipient.lastOutcome = fact.lastOutcome;
-  recipient.attempt = hashText(fact.attemptId);
+  recipient.attempt = hashAttempt(fact.attemptId);
   recipient.heldUntilMs = 0;
   recipient.expiryForced = false;
   state.waitingRecipients--;
