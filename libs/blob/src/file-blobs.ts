@@ -1,95 +1,105 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
+import { type BlobFiles, diskFiles } from './files.ts';
+import { createFolderSync } from './folder-sync.ts';
 import { checkKey } from './key.ts';
 import { type BlobEntry, type BlobStore, BlobStoreFull } from './port.ts';
 
 export interface FileBlobsOptions {
+  /** Made where it is missing. */
   readonly folder: string;
+  readonly files?: BlobFiles;
 }
 
-/** Names of files that are being written; no key has a part that begins with a dot. */
-const UNFINISHED = '.new-';
+/** Folder of files that are being written; no key has a part that begins with a dot. */
+const UNFINISHED = '.unfinished';
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
+/** A path that names no file: not there, below a file, or a folder. */
+const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'EISDIR']);
 
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? '';
 
-/** Syncs of one folder that are asked for while one is under way are done by a single further one. */
-function createFolderSync(): (folder: string) => Promise<void> {
-  const running = new Map<string, { current: Promise<void>; next: Promise<void> | undefined }>();
-  const syncOnce = async (folder: string) => {
-    const handle = await open(folder, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  };
-  const start = (folder: string): Promise<void> => {
-    const current = syncOnce(folder).finally(() => {
-      if (running.get(folder)?.current === current) running.delete(folder);
-    });
-    running.set(folder, { current, next: undefined });
-    return current;
-  };
-  return (folder) => {
-    const found = running.get(folder);
-    if (found === undefined) return start(folder);
-    // The one under way may have begun before the caller's rename.
-    found.next ??= found.current.catch(() => {}).then(() => start(folder));
-    return found.next;
-  };
+/** `undefined` where the path names no file. */
+async function ifPresent<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (ABSENT.has(codeOf(error))) return undefined;
+    throw error;
+  }
 }
 
-async function* filesBelow(folder: string): AsyncGenerator<string> {
-  for await (const entry of await opendir(folder)) {
+/** Makes folders below `root`, and sees once that each is on disk, also one that a killed process made. */
+function createFolders(root: string, files: BlobFiles, sync: (folder: string) => Promise<void>) {
+  const made = new Map<string, Promise<void>>();
+  const make = async (folder: string) => {
+    const parent = dirname(folder);
+    if (folder !== root) await need(parent);
+    await files.makeFolder(folder);
+    await sync(parent);
+  };
+  const need = (folder: string): Promise<void> => {
+    const found = made.get(folder);
+    if (found) return found;
+    const making = make(folder).catch((error: unknown) => {
+      made.delete(folder);
+      throw error;
+    });
+    made.set(folder, making);
+    return making;
+  };
+  return need;
+}
+
+/** Files below a folder, as they are met; what begins with a dot is not a blob. */
+async function* filesBelow(folder: string, files: BlobFiles): AsyncGenerator<string> {
+  const opened = await ifPresent(files.openFolder(folder));
+  if (opened === undefined) return;
+  for await (const entry of opened) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* filesBelow(path);
+    if (entry.name.startsWith('.')) continue;
+    if (entry.isDirectory()) yield* filesBelow(path, files);
     else yield path;
   }
 }
 
-/** Makes missing folders, each synced into its parent. */
-async function makeFolder(folder: string, sync: (folder: string) => Promise<void>): Promise<void> {
-  const made = await mkdir(folder, { recursive: true, mode: 0o700 });
-  if (made === undefined) return;
-  for (let at = folder; at.length >= made.length; at = dirname(at)) await sync(dirname(at));
+/** Folder in which every key with the prefix lies; `undefined` when no key can have it. */
+function folderOf(prefix: string): string | undefined {
+  const parts = prefix.split('/');
+  parts.pop();
+  return parts.every((part) => part !== '' && !part.startsWith('.')) ? parts.join('/') : undefined;
 }
 
 /**
- * Blobs as plain files, a file per key. A put writes beside the key, syncs, renames and syncs the folder, so that a key
- * names either its old or its new body whatever happens. What a killed process left unfinished is removed at the start.
+ * Blobs as plain files, a file per key. A put writes and syncs a file of its own, renames it to the key and syncs the folder,
+ * so that a key names either its old or its new body whatever happens. What a killed process left unfinished is removed at
+ * the start. One process at a time.
  */
-export async function openFileBlobs({ folder }: FileBlobsOptions): Promise<BlobStore> {
-  const sync = createFolderSync();
-  const known = new Set<string>();
-  await makeFolder(folder, sync);
-  for await (const path of filesBelow(folder)) if (path.includes(`/${UNFINISHED}`)) await rm(path, { force: true });
+export async function openFileBlobs({ folder, files = diskFiles }: FileBlobsOptions): Promise<BlobStore> {
+  const root = resolve(folder);
+  const unfinished = join(root, UNFINISHED);
+  const sync = createFolderSync((path) => files.syncFolder(path));
+  const needFolder = createFolders(root, files, sync);
+  await files.makeFolder(dirname(root));
+  await needFolder(unfinished);
+  for await (const { name } of await files.openFolder(unfinished)) await files.remove(join(unfinished, name));
+
   const pathOf = (key: string) => {
     checkKey(key);
-    return join(folder, key);
+    return join(root, key);
   };
   const write = async (path: string, body: Uint8Array) => {
-    const parent = dirname(path);
-    if (!known.has(parent)) {
-      await makeFolder(parent, sync);
-      known.add(parent);
-    }
-    const unfinished = join(parent, `${UNFINISHED}${randomUUID()}`);
-    let handle: FileHandle | undefined;
+    await needFolder(dirname(path));
+    const fresh = join(unfinished, randomUUID());
     try {
-      handle = await open(unfinished, 'wx', 0o600);
-      await handle.writeFile(body);
-      await handle.datasync();
-      await handle.close();
-      handle = undefined;
-      await rename(unfinished, path);
+      await files.write(fresh, body);
+      await files.rename(fresh, path);
     } catch (error) {
-      await handle?.close().catch(() => {});
-      await rm(unfinished, { force: true });
+      // What cannot be removed now is removed at the next start; the first failure is the one to tell.
+      await files.remove(fresh).catch(() => {});
       throw error;
     }
-    await sync(parent);
+    await sync(dirname(path));
   };
   return {
     put: async (key, body) => {
@@ -97,23 +107,18 @@ export async function openFileBlobs({ folder }: FileBlobsOptions): Promise<BlobS
       try {
         await write(path, body);
       } catch (error) {
-        throw FULL.has(codeOf(error) ?? '') ? new BlobStoreFull(`no room for ${key}`, { cause: error }) : error;
+        throw FULL.has(codeOf(error)) ? new BlobStoreFull(`no room for ${key}`, { cause: error }) : error;
       }
     },
-    get: async (key) => {
-      try {
-        return await readFile(pathOf(key));
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') return undefined;
-        throw error;
-      }
-    },
-    delete: (key) => rm(pathOf(key), { force: true }),
+    get: async (key) => ifPresent(files.read(pathOf(key))),
+    delete: async (key) => ifPresent(files.remove(pathOf(key))),
     async *list(prefix): AsyncGenerator<BlobEntry> {
-      for await (const path of filesBelow(folder)) {
-        const key = relative(folder, path);
-        if (!key.startsWith(prefix) || path.includes(`/${UNFINISHED}`)) continue;
-        const found = await stat(path).catch((error: unknown) => (codeOf(error) === 'ENOENT' ? undefined : Promise.reject(error)));
+      const below = folderOf(prefix);
+      if (below === undefined) return;
+      for await (const path of filesBelow(join(root, below), files)) {
+        const key = relative(root, path);
+        if (!key.startsWith(prefix)) continue;
+        const found = await ifPresent(files.stat(path));
         if (found) yield { key, octets: found.size, storedAtMs: found.mtimeMs };
       }
     },

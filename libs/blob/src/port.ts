@@ -5,7 +5,8 @@ export interface BlobEntry {
 }
 
 /**
- * Message contents by key. Keys are made of `[A-Za-z0-9._-]`, in parts joined by `/`, at most 200 octets.
+ * Message contents by key. Keys are made of `[A-Za-z0-9._-]`, in parts joined by `/`, no part begins with a dot, at most
+ * 200 octets; another key is a `RangeError`. A key is no folder of another one: `a` and `a/b` are not used together.
  * Durable once `put` resolves; a put of a key that exists replaces it as a whole.
  */
 export interface BlobStore {
