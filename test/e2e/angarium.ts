@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,6 +148,14 @@ export async function startAngarium(folder: string, config: Tree = {}, role: 'up
       await closed;
     },
   };
+}
+
+/** Starts it once more on a folder that it has run on, and kills it after so many ms, ready or not. */
+export async function startAndKill(folder: string, afterMs: number): Promise<void> {
+  const child = spawn(process.execPath, [MAIN, 'up', '--config', join(folder, 'angarium.yaml')], { stdio: 'ignore' });
+  const closed = once(child, 'close');
+  setTimeout(() => child.kill('SIGKILL'), afterMs);
+  await closed;
 }
 
 /** Asks until the answer is a value; fails after the limit. For conditions that nothing announces. */

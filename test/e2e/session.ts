@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 /** A raw SMTP or POP3 session: octets out, lines in. Knows nothing of the protocols, so that it can break them. */
 export interface Session {
@@ -15,9 +16,11 @@ export interface Session {
   end(): void;
 }
 
-export function openSession(address: string): Session {
+/** Over TLS the certificate is not verified. */
+export function openSession(address: string, over: 'tcp' | 'tls' = 'tcp'): Session {
   const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
-  const socket = connect({ host, port: Number(port) });
+  const to = { host, port: Number(port) };
+  const socket = over === 'tcp' ? connect(to) : connectTls({ ...to, rejectUnauthorized: false });
   const lines: string[] = [];
   const waiting: { readonly resolve: (line: string) => void; readonly reject: (error: Error) => void }[] = [];
   let rest = '';
