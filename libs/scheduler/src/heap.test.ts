@@ -6,7 +6,7 @@ import { createHeap } from './heap.ts';
 test('the first is always the smallest, whatever is added and taken out of the middle', () => {
   const operation = fc.record({ key: fc.nat(20), remove: fc.option(fc.nat(30)) });
   fc.assert(
-    fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
+    fc.property(fc.array(operation, { maxLength: 200, size: 'max' }), (operations) => {
       const heap = createHeap<{ at: number; key: number }>((a, b) => a.key < b.key);
       const members: { at: number; key: number }[] = [];
       for (const { key, remove } of operations) {

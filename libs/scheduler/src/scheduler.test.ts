@@ -312,7 +312,7 @@ const event = fc.oneof(
 
 test('whatever happens: limits hold, nothing suspended starts, nothing starts twice, and in the end everything has started', () => {
   fc.assert(
-    fc.property(fc.array(event, { maxLength: 200 }), (events) => {
+    fc.property(fc.array(event, { maxLength: 200, size: 'max' }), (events) => {
       const s = setUp({ limit: 8, reserve: 2, siteInitial: 3, siteLimit: 6 });
       let nowMs = 0;
       const suspended = new Set<string>();
@@ -367,7 +367,7 @@ test('whatever happens: limits hold, nothing suspended starts, nothing starts tw
 test('no tenant is starved: while it has mail, it gets its share of any long enough run of starts', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ tenant: fc.nat(4), cost: fc.integer({ min: 1, max: 100 }) }), { minLength: 1, maxLength: 80 }),
+      fc.array(fc.record({ tenant: fc.nat(4), cost: fc.integer({ min: 1, max: 100 }) }), { minLength: 1, maxLength: 80, size: 'max' }),
       (flood) => {
         const s = setUp();
         for (const { tenant, cost } of flood) s.offer(s.unit('x', { tenant: `t${tenant}`, cost }));
