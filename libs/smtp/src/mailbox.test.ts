@@ -140,7 +140,7 @@ test('canonical forms are their own canonical forms', () => {
 });
 
 test('a megabyte of anything is judged at once', () => {
-  const started = performance.now();
+  const before = process.threadCpuUsage();
   for (const piece of ['a', '.', '"', '\\', '@', 'ü', '[', ':', 'a.', '"\\']) {
     const long = piece.repeat(1_000_000 / piece.length);
     for (const sent of [long, `${long}@b`, `a@${long}`, `"${long}"@b`, `a@[${long}]`]) {
@@ -148,5 +148,5 @@ test('a megabyte of anything is judged at once', () => {
       canonicalDomain(sent);
     }
   }
-  assert.ok(performance.now() - started < 5000);
+  assert.ok(process.threadCpuUsage(before).user < 3_000_000);
 });

@@ -49,7 +49,7 @@ export function withProtocol({ isExtended, account }: Dialog, o: { readonly smtp
   return `${o.smtputf8 ? 'UTF8SMTP' : 'ESMTP'}${o.isSecure ? 'S' : ''}${account === undefined ? '' : 'A'}`;
 }
 
-/** Received (RFC 5321 §4.4), and on submission Date and Message-ID where they are missing (RFC 6409 §8). */
+/** Received (RFC 5321 §4.4), and on submission Date and Message-ID where they are missing (RFC 6409). */
 function fieldsFor({ core, dialog, transaction, tls }: Handover, { queueId, receivedMs, header }: Incoming): string {
   const [only, second] = transaction.recipients;
   const received = formatReceived({

@@ -35,7 +35,7 @@ const VERBS = new Map([
 ] as const);
 type Verb = typeof VERBS extends Map<infer Name, unknown> ? Name : never;
 
-/** Verbs that take no argument (RFC 5321 §4.1.1.5, §4.1.1.10, RFC 3207 §4). */
+/** Verbs that take no argument (RFC 5321 §4.1.1, RFC 3207). */
 const WITHOUT_ARGUMENT: ReadonlySet<string> = new Set(['RSET', 'QUIT', 'STARTTLS']);
 
 const HELP = smtpReply(214, [0, 0], 'HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS AUTH; see RFC 5321');
@@ -96,7 +96,7 @@ function withoutTrailingBlanks(text: string): string {
   return text.slice(0, end);
 }
 
-/** Starts the session anew (RFC 5321 §4.1.4). No enhanced codes in these answers (RFC 2034 §3). */
+/** Starts the session anew. No enhanced codes in these answers (RFC 2034 §3). */
 function answerHello({ hostname, config }: Core, dialog: Dialog, verb: string, argument: string): SmtpReply {
   if (!HELLO_ARGUMENT.test(argument)) return { code: 501, text: `Syntax: ${verb} hostname` };
   dialog.transaction = undefined;

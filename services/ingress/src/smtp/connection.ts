@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { formatReply, SMTP_LIMITS, type SmtpReply } from '@angarium/smtp';
+import type { SMTPServer } from 'smtp-server';
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection';
 import type { Core } from '../core.ts';
+import type { Listener } from '../deps.ts';
 import { acceptMessage, type Tls } from '../message/accept.ts';
 import { Body } from '../message/body.ts';
 import { REFUSALS, reasonOf } from '../replies.ts';
@@ -10,10 +12,17 @@ import { type Action, answerCommand, decodeCommand } from '../session/commands.t
 import { type Client, createDialog, type Dialog } from '../session/dialog.ts';
 import { lookAhead } from '../session/envelope.ts';
 import { answerLogin, type Credentials } from '../session/login.ts';
-import type { IngressServer } from './server.ts';
 import { IngressStream } from './stream.ts';
 
 const START_DATA: SmtpReply = { code: 354, text: 'End data with <CR><LF>.<CR><LF>' };
+
+/** A connection's place among those that are counted. */
+export interface Seat {
+  readonly core: Core;
+  readonly listener: Listener;
+  readonly client: Client;
+  readonly release: () => void;
+}
 
 /** Whom a session waits for: the client's next command, its message or its handshake; or us. */
 export type Waiting = 'greeting' | 'command' | 'data' | 'handshake' | 'us';
@@ -26,7 +35,6 @@ export type Waiting = 'greeting' | 'command' | 'data' | 'handshake' | 'us';
  * or broken UTF-8 gets 500 5.5.2, a message with a bare CR or LF 554 5.6.0 after its end.
  */
 export class IngressConnection extends SMTPConnection {
-  declare readonly _server: IngressServer;
   dialog: Dialog;
   waiting: Waiting = 'greeting';
   /** Start of the wait; while a message comes, the time of its last octets. */
@@ -43,20 +51,16 @@ export class IngressConnection extends SMTPConnection {
   /** Takes the place of the reply that the SASL exchange sends next. */
   private saslReply: SmtpReply | undefined;
 
-  constructor(
-    server: IngressServer,
-    socket: Socket,
-    options: SMTPConnectionOptions | null | undefined,
-    seat: { readonly client: Client; release(): void },
-  ) {
+  constructor(server: SMTPServer, socket: Socket, options: SMTPConnectionOptions | null | undefined, seat: Seat) {
     super(server, socket, options);
-    this.core = server.core;
+    const { core, listener, client } = seat;
+    this.core = core;
     this.release = seat.release;
-    this.dialog = createDialog({ listener: server.listener, client: seat.client, isSecure: this.secure });
-    this.startedMs = this.core.clock.nowMs();
+    this.dialog = createDialog({ listener, client, isSecure: this.secure });
+    this.startedMs = core.clock.nowMs();
     this.waitingSinceMs = this.startedMs;
-    this.core.meters.sessions.inc({ listener: server.listener });
-    if (this.secure) this.core.meters.tlsSessions.inc({ listener: server.listener });
+    core.meters.sessions.inc({ listener });
+    if (this.secure) core.meters.tlsSessions.inc({ listener });
   }
 
   /** No wait for early talkers, no reverse lookup: the greeting goes out at once. */
@@ -125,11 +129,11 @@ export class IngressConnection extends SMTPConnection {
     super._onClose();
   }
 
-  /** Everything known of the client goes with the clear text (RFC 3207 §4.2). */
+  /** Everything known of the client goes with the clear text (RFC 3207). */
   override upgrade(callback: () => void, secureCallback?: () => void): void {
     this.flush();
-    const { listener, client } = this.dialog;
-    this.dialog = createDialog({ listener, client, isSecure: true });
+    const { listener } = this.dialog;
+    this.dialog = createDialog({ listener, client: this.dialog.client, isSecure: true });
     this.wait('handshake');
     this._socket.allowHalfOpen = false;
     super.upgrade(callback, () => {

@@ -7,16 +7,10 @@ import type { Core } from '../core.ts';
 import type { Listener } from '../deps.ts';
 import { clientKey, plainAddress } from '../limits/clients.ts';
 import { REFUSALS } from '../replies.ts';
-import type { Client } from '../session/dialog.ts';
-import { IngressConnection } from './connection.ts';
+import { IngressConnection, type Seat } from './connection.ts';
 
 /** How long a refused client may take to read its 421. */
 const LINGER_MS = 5000;
-
-interface Seat {
-  readonly client: Client;
-  release(): void;
-}
 
 /** One listener's server. Counts a connection from its first packet, so that handshakes that never end count too. */
 export class IngressServer extends SMTPServer {
@@ -62,7 +56,7 @@ export class IngressServer extends SMTPServer {
     };
     socket.once('close', leave);
     const relayNetwork = this.listener === 'mx' ? this.core.relayNetwork(address) : undefined;
-    this.seats.set(socket, { client: { address, key, relayNetwork }, release: leave });
+    this.seats.set(socket, { core: this.core, listener: this.listener, client: { address, key, relayNetwork }, release: leave });
     return super._acceptSocket(socket, handshake);
   }
 

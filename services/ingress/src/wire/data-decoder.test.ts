@@ -72,9 +72,11 @@ test('16 MiB of any line pattern are taken in steps of at most 50 ms for a chunk
     const decoder = new DataDecoder(() => {});
     let slowestMs = 0;
     for (let at = 0; at < 256; at++) {
-      const started = performance.now();
+      // Time of this thread: the clock on the wall belongs to the other tests too.
+      const before = process.threadCpuUsage();
       decoder.feed(chunk);
-      slowestMs = Math.max(slowestMs, performance.now() - started);
+      const { user, system } = process.threadCpuUsage(before);
+      slowestMs = Math.max(slowestMs, (user + system) / 1000);
     }
     assert.ok(slowestMs < 50, `${JSON.stringify(pattern.slice(0, 8))}: ${slowestMs} ms`);
   }
