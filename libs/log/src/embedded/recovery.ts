@@ -83,56 +83,63 @@ function indexOf(partitions: Partitions, topic: TopicName, partition: number): P
   return all[partition] as PartitionIndex;
 }
 
-const goesOnWrong = ({ path }: Segment, { topic, partition, high }: PartitionIndex, offset: number) =>
-  new DamagedLog(`${path}: ${TOPICS[topic]}/${partition} goes on at ${offset} instead of ${high}: an older segment is missing`);
+/** What is found, segment after segment. */
+interface Taking {
+  readonly segments: Segments;
+  readonly files: LogFiles;
+  readonly partitions: Partitions;
+  /** Segments that the newest one names and that are not there: none of their records may be needed. */
+  readonly missing: readonly string[];
+}
+
+function holeAt(offset: number, { topic, partition, high }: PartitionIndex, { missing }: Taking): DamagedLog {
+  const files = missing.join(', ') || 'no file that is known';
+  return new DamagedLog(`${TOPICS[topic]}/${partition} lacks offsets ${high} to ${offset - 1}; missing: ${files}; restore from a backup`);
+}
 
 /** Takes the records of a segment that are not below their low marks. */
-function takeRecords(batch: Batch, segment: Segment, partitions: Partitions): void {
+function takeRecords(batch: Batch, segment: Segment, taking: Taking): void {
   for (const { kind, topic, partition, offset, atMs, value, valueAt } of batch.entries) {
     const name = TOPICS[topic];
     if (kind !== ENTRY.record || name === undefined) continue;
-    const index = indexOf(partitions, name, partition);
+    const index = indexOf(taking.partitions, name, partition);
     index.lastAppendedAtMs = Math.max(index.lastAppendedAtMs, atMs);
     if (offset < index.low) continue;
-    if (offset !== index.high) throw goesOnWrong(segment, index, offset);
+    if (offset !== index.high) throw holeAt(offset, index, taking);
     index.add({ segment: segment.id, position: valueAt, octets: value.length, appendedAtMs: atMs });
     segment.live++;
   }
 }
 
-function takeRuns(runs: readonly FoundRun[], segment: Segment, partitions: Partitions): void {
+function takeRuns(runs: readonly FoundRun[], segment: Segment, taking: Taking): void {
   for (const run of runs) {
     const name = TOPICS[run.topic];
     if (name === undefined) continue;
-    const index = indexOf(partitions, name, run.partition);
+    const index = indexOf(taking.partitions, name, run.partition);
     const end = run.first + run.positions.length;
     if (end <= index.low) continue;
-    if (Math.max(run.first, index.low) !== index.high) throw goesOnWrong(segment, index, run.first);
+    if (Math.max(run.first, index.low) !== index.high) throw holeAt(run.first, index, taking);
     segment.live += end - index.high;
     index.addRun(segment.id, run);
   }
 }
 
 /** Takes an older segment of known length: by its index file, else by reading and checking it whole. */
-async function takeSegment(
-  segments: Segments,
-  known: { id: number; octets: number },
-  files: LogFiles,
-  partitions: Partitions,
-): Promise<void> {
+async function takeSegment(known: { id: number; octets: number }, taking: Taking): Promise<void> {
+  const { segments, files } = taking;
   const segment = await segments.open(known.id, { isNew: false });
   const size = await segment.file.size();
   if (size < known.octets) throw damagedAt(segment.path, size);
   const runs = await readIndex(segments.path(known.id, 'idx'), files, known);
   if (runs) {
-    takeRuns(runs, segment, partitions);
+    takeRuns(runs, segment, taking);
     segment.octets = known.octets;
     segment.isIndexed = true;
     return;
   }
   const file = await segment.file.read(0, known.octets);
   for (const batch of batchesOf(file, known.id, known.octets)) {
-    takeRecords(batch, segment, partitions);
+    takeRecords(batch, segment, taking);
     segment.octets += batch.octets;
   }
   if (segment.octets !== known.octets) throw damagedAt(segment.path, segment.octets);
@@ -179,14 +186,10 @@ async function settleTail({ segment, file, syncedOctets }: Newest, files: LogFil
 }
 
 /** Throws where the partitions do not reach what the newest state says was written. */
-function checkComplete({ state, segment }: Newest, ids: readonly number[], segments: Segments, partitions: Partitions): void {
+function checkComplete({ state }: Newest, taking: Taking): void {
   for (const { topic, partition, high } of state.partitions) {
-    const index = indexOf(partitions, topic, partition);
-    if (index.high >= high) continue;
-    const missing = state.segments.filter(([id]) => !ids.includes(id)).map(([id]) => segments.path(id));
-    throw new DamagedLog(
-      `${segment.path}: ${topic}/${partition} ends at ${index.high}, ${high} were written; missing: ${missing.join(', ') || 'none'}`,
-    );
+    const index = indexOf(taking.partitions, topic, partition);
+    if (index.high < high) throw holeAt(high, index, taking);
   }
 }
 
@@ -238,9 +241,12 @@ async function recoverInto(segments: Segments, folder: string, files: LogFiles):
     return { segments, nextSegment, partitions, commits, incarnation: 1, setAside: unused.map((id) => `${segments.path(id)}.torn`) };
   }
   takeMarks(newest, partitions, commits);
-  for (const [id, octets] of newest.state.segments) if (ids.includes(id)) await takeSegment(segments, { id, octets }, files, partitions);
-  for (const batch of newest.batches) takeRecords(batch, newest.segment, partitions);
-  checkComplete(newest, ids, segments, partitions);
+  const isThere = ([id]: readonly [number, number]) => ids.includes(id);
+  const missing = newest.state.segments.filter((one) => !isThere(one)).map(([id]) => segments.path(id));
+  const taking = { segments, files, partitions, missing };
+  for (const [id, octets] of newest.state.segments.filter(isThere)) await takeSegment({ id, octets }, taking);
+  for (const batch of newest.batches) takeRecords(batch, newest.segment, taking);
+  checkComplete(newest, taking);
   for (const all of partitions.values()) for (const index of all) index.next = index.high;
   const setAside = await tidy({ newest, unused, names }, segments, files);
   return { segments, nextSegment, partitions, commits, incarnation: newest.state.incarnation, setAside };

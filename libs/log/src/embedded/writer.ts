@@ -51,6 +51,8 @@ export class Writer {
   #current: Segment | undefined;
   #nextSegment: number;
   #running: Promise<void> | undefined;
+  /** Whether a segment's end is told by no newer one yet: a kill now, and its refused records come back. */
+  #hasFailed = false;
   #isClosed = false;
 
   constructor(deps: WriterDeps) {
@@ -68,11 +70,13 @@ export class Writer {
   }
 
   /**
-   * Resolves when all that was added, and the riders, are on disk or have failed.
+   * Resolves when all that was added, and the riders, are on disk or have failed, and what a failed batch left in its file
+   * counts no more.
    *
    * @throws AppendFailed when the last batch, with the riders, failed
    */
   flush(): Promise<void> {
+    if (!this.#running && !this.#deps.riders() && !this.#hasFailed) return Promise.resolve();
     return new Promise((resolve, reject) => this.add({ entries: () => [], durable: () => resolve(), failed: reject, octets: 0 }));
   }
 
@@ -132,6 +136,7 @@ export class Writer {
       }
     } catch (cause) {
       this.#current = undefined;
+      this.#hasFailed = true;
       onFault(cause, segment.path);
       const isPart = !isWritten && isFull(cause);
       return fail(new AppendFailed(isFull(cause) ? 'full' : 'failed', { inDoubt: !isPart, cause }));
@@ -164,6 +169,7 @@ export class Writer {
       await segment.file.sync();
       segment.octets = batch.length;
       this.#current = segment;
+      this.#hasFailed = false;
     } catch (cause) {
       tell(cause);
       await segments.remove(id).catch(tell);
