@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { TlsSource } from '@angarium/runtime';
 import { formatReply } from '@angarium/smtp';
 import { SMTPServer, type SMTPServerAuthentication, type SMTPServerAuthenticationResponse, type SMTPServerSession } from 'smtp-server';
@@ -43,6 +43,11 @@ export class IngressServer extends SMTPServer {
     socket.on('error', () => {});
     const address = plainAddress(socket.remoteAddress ?? '');
     const key = clientKey(address);
+    // A client that has left already has no address.
+    if (isIP(address) === 0) {
+      socket.destroy();
+      return false;
+    }
     const isRefused = this.core.isStopping || this.core.isLate || this.core.unacknowledged.isOver;
     const release = isRefused ? undefined : this.core.clients.admit(key);
     if (!release) {
