@@ -40,7 +40,7 @@ export function createAppend({ indexOf, writer, reader, space, nowMs }: ChangesD
     const durable = (segment: Segment, positions: readonly number[]) => {
       values.forEach((value, at) => {
         const offset = index.high;
-        index.add({ segment: segment.id, position: positions[at] ?? 0, octets: value.length, appendedAtMs: atMs });
+        index.add({ segment: segment.id, position: positions[at] ?? 0, octets: value.length });
         reader.remember(index, { offset, appendedAtMs: atMs, value });
       });
       segment.live += values.length;
@@ -75,9 +75,11 @@ export function createTrim({ indexOf, writer, segments, onFault }: ChangesDeps):
     if (below <= index.low) return;
     const give = (): boolean => {
       let isAnyDead = false;
-      index.trim(below, (id) => {
+      index.trim(below, (id, records) => {
         const segment = segments.get(id);
-        if (segment && --segment.live === 0) isAnyDead = true;
+        if (segment === undefined) return;
+        segment.live -= records;
+        if (segment.live === 0) isAnyDead = true;
       });
       return isAnyDead;
     };

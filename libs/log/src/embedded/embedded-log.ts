@@ -102,7 +102,9 @@ const stateOf = (partitions: Partitions, incarnation: number, older: State['segm
 type IndexOf = (topic: TopicName, partition: number) => PartitionIndex;
 
 function createReadable(indexOf: IndexOf, partitions: Partitions, reader: Reader, isClosed: () => boolean): Readable {
-  const gapAt = (from: number, { low, high }: PartitionIndex) => new OffsetGap(from, { low, high });
+  const checkWithin = (from: number, { low, high }: PartitionIndex) => {
+    if (from < low || from > high) throw new OffsetGap(from, { low, high });
+  };
   return {
     partitions: (topic) => partitions.get(topic)?.length ?? 0,
     isClosed,
@@ -112,13 +114,14 @@ function createReadable(indexOf: IndexOf, partitions: Partitions, reader: Reader
     },
     read: async (topic, partition, from, maxOctets) => {
       const index = indexOf(topic, partition);
-      if (from < index.low || from > index.high) throw gapAt(from, index);
-      try {
-        return await reader.read(index, from, maxOctets);
-      } catch (error) {
+      checkWithin(from, index);
+      const records = await reader.read(index, from, maxOctets).catch((error: unknown) => {
         // A trim that passed the reader closes files under it.
-        throw from < index.low ? gapAt(from, index) : error;
-      }
+        checkWithin(from, index);
+        throw error;
+      });
+      if (records.length === 0) checkWithin(from, index);
+      return records;
     },
     changed: async (topic, partition, offset, signal) => {
       const index = indexOf(topic, partition);

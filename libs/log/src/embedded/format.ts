@@ -55,16 +55,20 @@ function checksum(batch: Buffer, { segment, position }: Place): number {
 
 const entryChecksum = (entry: Buffer): number => crc32(entry.subarray(ENTRY_HEADER_OCTETS), crc32(entry.subarray(0, ENTRY_CRC_AT)));
 
-/** Whether the octets are the record, undamaged: `entry` begins with the entry's header. */
-export function isRecord(entry: Buffer, { topic, partition, offset }: Pick<Entry, 'topic' | 'partition' | 'offset'>): boolean {
-  return (
+/**
+ * The record that `entry` holds; its value is a view.
+ *
+ * @returns `undefined` when it is another one, or damaged
+ */
+export function decodeRecord(entry: Buffer, { topic, partition, offset }: Pick<Entry, 'topic' | 'partition' | 'offset'>) {
+  const isRecord =
     entry.readUInt8(0) === ENTRY.record &&
     entry.readUInt8(1) === topic &&
     entry.readUInt16LE(2) === partition &&
     entry.readUInt32LE(4) === entry.length - ENTRY_HEADER_OCTETS &&
     entry.readDoubleLE(8) === offset &&
-    entry.readUInt32LE(ENTRY_CRC_AT) === entryChecksum(entry)
-  );
+    entry.readUInt32LE(ENTRY_CRC_AT) === entryChecksum(entry);
+  return isRecord ? { appendedAtMs: entry.readDoubleLE(16), value: entry.subarray(ENTRY_HEADER_OCTETS) } : undefined;
 }
 
 export const entryOctets = ({ value }: Entry): number => ENTRY_HEADER_OCTETS + value.length;

@@ -10,9 +10,9 @@ import type { Segment, Segments } from './segments.ts';
  *
  *   index  = crc(4) headerLength(4) header[headerLength] column*
  *
- * `crc` covers everything behind itself. The header is JSON; each run has three columns in the machine's byte order: instants
- * as doubles, places and sizes of the values as 32-bit integers. The file is never synced: a torn one does not pass its
- * checksum, and is made again from the segment.
+ * `crc` covers everything behind itself. The header is JSON; each run has two columns of 32-bit integers in the machine's byte
+ * order: places and sizes of the values. The file is never synced: a torn one does not pass its checksum, and is made again
+ * from the segment.
  */
 
 type RunHead = readonly [topic: number, partition: number, first: number, count: number];
@@ -28,7 +28,7 @@ export type FoundRun = Run & { readonly topic: number; readonly partition: numbe
 
 const HEADER_AT = 8;
 
-const octetsOf = (column: Float64Array | Uint32Array): Buffer => Buffer.from(column.buffer, column.byteOffset, column.byteLength);
+const octetsOf = (column: Uint32Array): Buffer => Buffer.from(column.buffer, column.byteOffset, column.byteLength);
 
 function encodeIndex(segment: Segment, partitions: Iterable<PartitionIndex>): Buffer {
   const runs: RunHead[] = [];
@@ -37,7 +37,7 @@ function encodeIndex(segment: Segment, partitions: Iterable<PartitionIndex>): Bu
     const run = index.runIn(segment.id);
     if (run === undefined) continue;
     runs.push([index.topic, index.partition, run.first, run.positions.length]);
-    columns.push(octetsOf(run.appendedAtMs), octetsOf(run.positions), octetsOf(run.octets));
+    columns.push(octetsOf(run.positions), octetsOf(run.octets));
   }
   const { id, octets } = segment;
   const header = Buffer.from(
@@ -56,7 +56,8 @@ function decodeIndex(index: Buffer, { id, octets }: { id: number; octets: number
   const header = JSON.parse(index.toString('utf8', HEADER_AT, at)) as Header;
   const isOfSegment = header.segment === id && header.octets === octets;
   if (!isOfSegment || header.version !== FORMAT_VERSION || header.byteOrder !== endianness()) return undefined;
-  const fill = <T extends Float64Array | Uint32Array>(column: T): T => {
+  const take = (count: number): Uint32Array => {
+    const column = new Uint32Array(count);
     octetsOf(column).set(index.subarray(at, at + column.byteLength));
     at += column.byteLength;
     return column;
@@ -65,9 +66,8 @@ function decodeIndex(index: Buffer, { id, octets }: { id: number; octets: number
     topic,
     partition,
     first,
-    appendedAtMs: fill(new Float64Array(count)),
-    positions: fill(new Uint32Array(count)),
-    octets: fill(new Uint32Array(count)),
+    positions: take(count),
+    octets: take(count),
   }));
 }
 

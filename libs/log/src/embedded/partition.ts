@@ -1,14 +1,13 @@
 import type { LogRecord } from '../port.ts';
 import { createWaiters, type Waiters } from '../waiters.ts';
 
-const FIRST_CAPACITY = 64;
+const FIRST_CAPACITY = 16;
 
 /** Where a record's value is. */
 export interface Found {
   readonly segment: number;
   readonly position: number;
   readonly octets: number;
-  readonly appendedAtMs: number;
 }
 
 /** Consecutive records of one partition that lie in one segment. */
@@ -16,12 +15,27 @@ export interface Run {
   readonly first: number;
   readonly positions: Uint32Array;
   readonly octets: Uint32Array;
-  readonly appendedAtMs: Float64Array;
 }
 
-/**
- * Durable records of one partition by offset: 24 octets each in typed arrays, from the low mark on.
- */
+interface GrowingRun {
+  readonly segment: number;
+  readonly first: number;
+  count: number;
+  positions: Uint32Array;
+  octets: Uint32Array;
+}
+
+function resize(run: GrowingRun, capacity: number): void {
+  const moved = (old: Uint32Array): Uint32Array => {
+    const fresh = new Uint32Array(capacity);
+    fresh.set(old.subarray(0, run.count));
+    return fresh;
+  };
+  run.positions = moved(run.positions);
+  run.octets = moved(run.octets);
+}
+
+/** Durable records of one partition by offset: 8 octets each in typed arrays, given back a segment at a time. */
 export class PartitionIndex {
   /** Number of the topic in the format. */
   readonly topic: number;
@@ -34,13 +48,10 @@ export class PartitionIndex {
   /** Youngest instant given to a record, also to one that did not get durable. */
   lastAppendedAtMs = 0;
   readonly waiters: Waiters = createWaiters();
-  /** Values of recent records, bounded by the log's cache. */
+  /** Values of recent records in the order of their offsets, bounded by the log's cache. */
   readonly recent = new Map<number, LogRecord>();
-  #base = 0;
-  #segments = new Float64Array(FIRST_CAPACITY);
-  #positions = new Uint32Array(FIRST_CAPACITY);
-  #octets = new Uint32Array(FIRST_CAPACITY);
-  #appendedAtMs = new Float64Array(FIRST_CAPACITY);
+  /** The oldest first; the first one may begin below the low mark. */
+  #runs: GrowingRun[] = [];
 
   constructor(topic: number, partition: number) {
     this.topic = topic;
@@ -52,100 +63,72 @@ export class PartitionIndex {
     this.low = at;
     this.high = at;
     this.next = at;
-    this.#base = at;
+    this.#runs = [];
   }
 
   /** Takes the record at the high mark. */
-  add(found: Found): void {
-    this.#makeRoom(1);
-    const slot = this.high - this.#base;
-    this.#segments[slot] = found.segment;
-    this.#positions[slot] = found.position;
-    this.#octets[slot] = found.octets;
-    this.#appendedAtMs[slot] = found.appendedAtMs;
+  add({ segment, position, octets }: Found): void {
+    const run = this.#runOf(segment);
+    if (run.count === run.positions.length) resize(run, run.count * 2);
+    run.positions[run.count] = position;
+    run.octets[run.count] = octets;
+    run.count++;
     this.high++;
-    this.lastAppendedAtMs = Math.max(this.lastAppendedAtMs, found.appendedAtMs);
   }
 
   /** Takes the records of a run from the high mark on; the run holds the one at the high mark. */
-  addRun(segment: number, run: Run): void {
-    const from = this.high - run.first;
-    const count = run.positions.length - from;
-    this.#makeRoom(count);
-    const slot = this.high - this.#base;
-    this.#segments.fill(segment, slot, slot + count);
-    this.#positions.set(run.positions.subarray(from), slot);
-    this.#octets.set(run.octets.subarray(from), slot);
-    this.#appendedAtMs.set(run.appendedAtMs.subarray(from), slot);
+  addRun(segment: number, { first, positions, octets }: Run): void {
+    const from = this.high - first;
+    const count = positions.length - from;
+    this.#runs.push({ segment, first: this.high, count, positions: positions.subarray(from), octets: octets.subarray(from) });
     this.high += count;
-    this.lastAppendedAtMs = Math.max(this.lastAppendedAtMs, run.appendedAtMs.at(-1) ?? 0);
   }
 
   /** The records from the low mark on that lie in the segment; views that are valid until the next change. */
   runIn(segment: number): Run | undefined {
-    const from = this.#firstSlotAtOrAbove(segment);
-    const to = this.#firstSlotAtOrAbove(segment + 1);
-    if (from === to) return undefined;
-    return {
-      first: this.#base + from,
-      positions: this.#positions.subarray(from, to),
-      octets: this.#octets.subarray(from, to),
-      appendedAtMs: this.#appendedAtMs.subarray(from, to),
-    };
+    const run = this.#runs.find((one) => one.segment === segment);
+    if (run === undefined) return undefined;
+    const from = Math.max(0, this.low - run.first);
+    return { first: run.first + from, positions: run.positions.subarray(from, run.count), octets: run.octets.subarray(from, run.count) };
   }
 
   /** Undefined outside of low and high mark. */
   find(offset: number): Found | undefined {
     if (offset < this.low || offset >= this.high) return undefined;
-    const at = offset - this.#base;
-    return {
-      segment: this.#segments[at] ?? 0,
-      position: this.#positions[at] ?? 0,
-      octets: this.#octets[at] ?? 0,
-      appendedAtMs: this.#appendedAtMs[at] ?? 0,
-    };
+    const run = this.#runs.findLast(({ first }) => first <= offset);
+    if (run === undefined) return undefined;
+    const at = offset - run.first;
+    return { segment: run.segment, position: run.positions[at] ?? 0, octets: run.octets[at] ?? 0 };
   }
 
-  /** Calls `give` with the segment of each record that goes. */
-  trim(below: number, give: (segment: number) => void): void {
-    for (; this.low < below; this.low++) {
-      give(this.#segments[this.low - this.#base] ?? 0);
-      this.recent.delete(this.low);
+  /** Calls `give` with how many records of each segment go. */
+  trim(below: number, give: (segment: number, records: number) => void): void {
+    for (let run = this.#runs[0]; run && this.low < below; run = this.#runs[0]) {
+      const end = run.first + run.count;
+      const to = Math.min(below, end);
+      give(run.segment, to - this.low);
+      this.low = to;
+      if (to === end) this.#runs.shift();
     }
-    const kept = this.high - this.low;
-    if (this.#positions.length > FIRST_CAPACITY && kept * 8 < this.#positions.length) this.#move(kept * 2);
-  }
-
-  /** Records of later segments lie behind those of earlier ones. */
-  #firstSlotAtOrAbove(segment: number): number {
-    let from = this.low - this.#base;
-    let to = this.high - this.#base;
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if ((this.#segments[middle] ?? 0) < segment) from = middle + 1;
-      else to = middle;
+    for (const offset of this.recent.keys()) {
+      if (offset >= below) break;
+      this.recent.delete(offset);
     }
-    return from;
   }
 
-  #makeRoom(count: number): void {
-    const used = this.high - this.#base;
-    if (used + count > this.#positions.length) this.#move((this.high - this.low + count) * 2);
-  }
-
-  /** Into arrays of another size; what lies below the low mark goes. */
-  #move(capacity: number): void {
-    const kept = this.high - this.low;
-    const from = this.low - this.#base;
-    const size = Math.max(FIRST_CAPACITY, capacity);
-    const moved = <T extends Float64Array | Uint32Array>(old: T, fresh: T): T => {
-      fresh.set(old.subarray(from, from + kept));
-      return fresh;
+  /** The last run, when it lies in the segment; else a new one, and the last one grows no more. */
+  #runOf(segment: number): GrowingRun {
+    const last = this.#runs.at(-1);
+    if (last?.segment === segment) return last;
+    if (last && last.count < last.positions.length) resize(last, last.count);
+    const run = {
+      segment,
+      first: this.high,
+      count: 0,
+      positions: new Uint32Array(FIRST_CAPACITY),
+      octets: new Uint32Array(FIRST_CAPACITY),
     };
-    this.#segments = moved(this.#segments, new Float64Array(size));
-    this.#positions = moved(this.#positions, new Uint32Array(size));
-    this.#octets = moved(this.#octets, new Uint32Array(size));
-    this.#appendedAtMs = moved(this.#appendedAtMs, new Float64Array(size));
-    this.#base = this.low;
+    this.#runs.push(run);
+    return run;
   }
 }

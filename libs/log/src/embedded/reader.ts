@@ -1,6 +1,6 @@
 import type { LogRecord } from '../port.ts';
 import { damagedAt } from './damage.ts';
-import { ENTRY_HEADER_OCTETS, isRecord } from './format.ts';
+import { decodeRecord, ENTRY_HEADER_OCTETS } from './format.ts';
 import type { Found, PartitionIndex } from './partition.ts';
 import type { Segment, Segments } from './segments.ts';
 
@@ -57,13 +57,14 @@ interface Look {
 /** The records of one look at a file; values are copies, so that none holds the window. */
 function recordsIn({ index, segment, window, from, found }: Look): LogRecord[] {
   const start = (found[0]?.position ?? 0) - ENTRY_HEADER_OCTETS;
-  return found.map(({ position, octets, appendedAtMs }, at) => {
+  const { topic, partition } = index;
+  return found.map(({ position, octets }, at) => {
     const offset = from + at;
     const entry = window.subarray(position - ENTRY_HEADER_OCTETS - start, position + octets - start);
     const isWhole = entry.length === ENTRY_HEADER_OCTETS + octets;
-    if (!isWhole || !isRecord(entry, { topic: index.topic, partition: index.partition, offset }))
-      throw damagedAt(segment.path, position - ENTRY_HEADER_OCTETS);
-    return { offset, appendedAtMs, value: Buffer.from(entry.subarray(ENTRY_HEADER_OCTETS)) };
+    const record = isWhole ? decodeRecord(entry, { topic, partition, offset }) : undefined;
+    if (record === undefined) throw damagedAt(segment.path, position - ENTRY_HEADER_OCTETS);
+    return { offset, appendedAtMs: record.appendedAtMs, value: Buffer.from(record.value) };
   });
 }
 

@@ -106,7 +106,7 @@ function takeRecords(batch: Batch, segment: Segment, taking: Taking): void {
     index.lastAppendedAtMs = Math.max(index.lastAppendedAtMs, atMs);
     if (offset < index.low) continue;
     if (offset !== index.high) throw holeAt(offset, index, taking);
-    index.add({ segment: segment.id, position: valueAt, octets: value.length, appendedAtMs: atMs });
+    index.add({ segment: segment.id, position: valueAt, octets: value.length });
     segment.live++;
   }
 }
