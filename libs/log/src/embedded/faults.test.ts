@@ -79,10 +79,12 @@ for (const { name, step, fault, error, isKeptByAKill } of cases) {
     await append(made, 'before');
     fail(made, step, fault);
     await assert.rejects(append(made, 'refused'), error);
-    const killed = await made.openCopy();
+    const { log } = made;
+    const killed = await made.open({ folder: await made.copy() });
     assert.deepEqual(await readAll(killed), isKeptByAKill ? ['before', 'refused'] : ['before']);
     assert.equal(await killed.append('mail.lane', 0, [text('after')]), isKeptByAKill ? 2 : 1);
-    assert.deepEqual(await readAll(await made.reopen()), ['before']);
+    await log.close();
+    assert.deepEqual(await readAll(await made.open()), ['before']);
     assert.equal(await append(made, 'after'), 1);
   });
 }
