@@ -33,5 +33,5 @@ export const mailboxSchema = z.strictObject({
   sweepEveryMs: durationMs.default(60_000).describe('How often old ledger rows and bodies that no message names are looked for.'),
   blobSweepEveryMs: durationMs.default(6 * 3_600_000).describe('How often the blob store is searched for bodies that a crash left behind.'),
   sweepAfterMs: durationMs.default(86_400_000).describe('How long a body is kept after the last message that named it.'),
-  drainMs: durationMs.default(10_000).describe('How long a stop waits for running POP3 commands.'),
+  drainMs: durationMs.default(5000).describe('How long a stop waits for running POP3 commands.'),
 });

@@ -4,7 +4,7 @@ import { createIngress } from '@angarium/ingress';
 import { openEmbeddedLog } from '@angarium/log';
 import { createRouting } from '@angarium/routing';
 import { connectMailbox, type Directory, type DirectoryAdmin, type Mailbox, type RpcServices, serveRpc } from '@angarium/rpc';
-import { serveHealth } from '@angarium/runtime';
+import { type Service, serveHealth } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
 import { openLaneTables } from './control.ts';
 import type { Base } from './deps.ts';
@@ -77,13 +77,18 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
     transports: [createSmtpTransport({ ...base, directory })],
     ownerName: config.hostname,
   });
+  // They drain at the same time: neither has to wait for the clients or hosts of the other.
+  const draining: Service[] = [];
+  parts.add('ingress and delivery', async () => {
+    await Promise.all(draining.map((service) => service.stop()));
+  });
   await delivery.start();
-  parts.add('delivery', () => delivery.stop());
+  draining.push(delivery);
   await serve(base, controlAddress(config), { directory, directoryAdmin: admin, queue: delivery.queue }, parts);
   if (config.directoryListen !== '') await serve(base, config.directoryListen, { directory }, parts);
   const ingress = createIngress({ ...base, log, blobs, directory, laneTableVersion: tables.newestVersion });
   await ingress.start();
-  parts.add('ingress', () => ingress.stop());
+  draining.push(ingress);
 
   const all = [routing, store, delivery, ingress];
   const metrics = await startHealth(base, () => all.flatMap((service) => service.notReady()), parts);
