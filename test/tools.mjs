@@ -49,5 +49,7 @@ try {
   for (const [name, path] of Object.entries(PROGRAMS)) wrap(name, path);
   console.log(`tools: ${Object.keys(PROGRAMS).join(', ')} in .cache/tools/bin`);
 } catch (error) {
-  console.log(`TOOLS MISSING: ${Object.keys(PROGRAMS).join(', ')} could not be had (${error.stderr?.trim() || error.message}). Tests that need them are left out, or fail in CI.`);
+  console.log(
+    `TOOLS MISSING: ${Object.keys(PROGRAMS).join(', ')} could not be had (${error.stderr?.trim() || error.message}). Tests that need them are left out, or fail in CI.`,
+  );
 }

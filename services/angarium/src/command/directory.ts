@@ -1,9 +1,9 @@
-import { text } from 'node:stream/consumers';
-import { connectDirectoryAdmin, TransportKind, type TransportRule } from '@angarium/rpc';
+import { connectDirectoryAdmin } from '@angarium/rpc';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withControl } from './control.ts';
-import { formatTable } from './table.ts';
-import { CommandError, type Terminal } from './terminal.ts';
+import { readPassword } from './password.ts';
+import { print } from './table.ts';
+import type { Terminal } from './terminal.ts';
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 
@@ -14,31 +14,10 @@ function parseOctets(value: string): number {
   return size;
 }
 
-/** One line from standard input; its end-of-line is not part of the password. */
-async function readPassword({ stdin }: Terminal): Promise<string> {
-  if ((stdin as NodeJS.ReadStream).isTTY) process.stderr.write('password: ');
-  const password = (await text(stdin as NodeJS.ReadStream)).split(/\r?\n/)[0] ?? '';
-  if (password === '')
-    throw new CommandError('no password on standard input; for example: angarium account add ann@example.org < password.txt');
-  return password;
-}
-
-/** Prints rows as a table, or the values themselves with `--json`. */
-export function print<T>(
-  command: Command,
-  { write }: Terminal,
-  values: readonly T[],
-  head: readonly string[],
-  row: (value: T) => readonly string[],
-): void {
-  write(command.opts().json ? `${JSON.stringify(values, null, 2)}\n` : formatTable(head, values.map(row)));
-}
-
 export function addDirectoryCommands(program: Command, terminal: Terminal): void {
   addDomainCommand(program, terminal);
   addAccountCommand(program, terminal);
   addAliasCommand(program, terminal);
-  addTransportCommand(program, terminal);
 }
 
 function addDomainCommand(program: Command, terminal: Terminal): void {
@@ -72,7 +51,11 @@ function addDomainCommand(program: Command, terminal: Terminal): void {
     .option('--json', 'for programs')
     .action(async (_options, command: Command) => {
       const { domains } = await withControl(command, connectDirectoryAdmin, (admin) => admin.listDomains());
-      print(command, terminal, domains, ['DOMAIN', 'CATCH-ALL', 'SEPARATOR'], (one) => [one.name, one.catchAll, one.subaddressSeparator]);
+      print(command, terminal, {
+        values: domains,
+        head: ['DOMAIN', 'CATCH-ALL', 'SEPARATOR'],
+        row: (one) => [one.name, one.catchAll, one.subaddressSeparator],
+      });
     });
 }
 
@@ -124,12 +107,16 @@ function addAccountCommand(program: Command, terminal: Terminal): void {
     .option('--json', 'for programs')
     .action(async (options, command: Command) => {
       const { accounts } = await withControl(command, connectDirectoryAdmin, (admin) => admin.listAccounts({ domain: options.domain }));
-      print(command, terminal, accounts, ['ACCOUNT', 'QUOTA', 'DISABLED', 'MAY ALSO SEND AS'], (one) => [
-        one.address,
-        one.quotaOctets === 0 ? 'none' : String(one.quotaOctets),
-        one.disabled ? 'yes' : 'no',
-        one.grantedAddresses.join(' '),
-      ]);
+      print(command, terminal, {
+        values: accounts,
+        head: ['ACCOUNT', 'QUOTA', 'DISABLED', 'MAY ALSO SEND AS'],
+        row: (one) => [
+          one.address,
+          one.quotaOctets === 0 ? 'none' : String(one.quotaOctets),
+          one.disabled ? 'yes' : 'no',
+          one.grantedAddresses.join(' '),
+        ],
+      });
     });
 }
 
@@ -158,74 +145,6 @@ function addAliasCommand(program: Command, terminal: Terminal): void {
     .option('--json', 'for programs')
     .action(async (options, command: Command) => {
       const { aliases } = await withControl(command, connectDirectoryAdmin, (admin) => admin.listAliases({ domain: options.domain }));
-      print(command, terminal, aliases, ['ALIAS', 'LEADS TO'], (one) => [one.address, one.targets.join(' ')]);
-    });
-}
-
-const KINDS = { mailbox: TransportKind.MAILBOX, mx: TransportKind.MX, smarthost: TransportKind.SMARTHOST } as const;
-
-function kindName(kind: TransportKind): string {
-  return Object.entries(KINDS).find(([, value]) => value === kind)?.[0] ?? 'unknown';
-}
-
-/** "host:port"; port 587 when it is left out. */
-function parseHostPort(value: string): { host: string; port: number } {
-  const match = /^(\[[^\]]+\]|[^:]+)(?::(\d{1,5}))?$/.exec(value);
-  if (!match?.[1]) throw new InvalidArgumentError('host:port; an IPv6 address in brackets');
-  return { host: match[1], port: match[2] === undefined ? 587 : Number(match[2]) };
-}
-
-function addTransportCommand(program: Command, terminal: Terminal): void {
-  const transport = program
-    .command('transport')
-    .description('how mail for a domain goes on; "*" is every domain without a rule of its own');
-  for (const name of ['add', 'set'] as const) {
-    transport
-      .command(`${name} <domain> <kind> [host:port]`)
-      .description(`${name === 'add' ? 'make' : 'replace'} a rule; kind: mailbox, mx or smarthost`)
-      .addOption(
-        new Option('--tls <mode>', 'TLS with a smarthost')
-          .choices(['opportunistic', 'required', 'implicit', 'never'])
-          .default('opportunistic'),
-      )
-      .option('--login <name>', 'log in at the smarthost; the password is read from standard input', '')
-      .action(async (domain: string, kind: string, target: string | undefined, options, command: Command) => {
-        const known = KINDS[kind as keyof typeof KINDS];
-        if (known === undefined) throw new CommandError('kind is mailbox, mx or smarthost');
-        if ((known === TransportKind.SMARTHOST) !== (target !== undefined))
-          throw new CommandError('a smarthost, and only that, needs host:port');
-        const password = options.login === '' ? '' : await readPassword(terminal);
-        const rule: TransportRule = {
-          domain,
-          kind: known,
-          ...(target === undefined ? { host: '', port: 0 } : parseHostPort(target)),
-          tls: options.tls,
-          login: options.login,
-          password,
-        };
-        await withControl(command, connectDirectoryAdmin, (admin) =>
-          admin.putTransport({ transport: rule, mustBeNew: name === 'add', mustExist: name === 'set' }),
-        );
-      });
-  }
-  transport
-    .command('remove <domain>')
-    .description('remove a rule')
-    .action((domain: string, _options, command: Command) =>
-      withControl(command, connectDirectoryAdmin, (admin) => admin.removeTransport({ domain })),
-    );
-  transport
-    .command('list')
-    .description('list the rules')
-    .option('--json', 'for programs')
-    .action(async (_options, command: Command) => {
-      const { transports } = await withControl(command, connectDirectoryAdmin, (admin) => admin.listTransports());
-      print(command, terminal, transports, ['DOMAIN', 'KIND', 'HOST', 'TLS', 'LOGIN'], (one) => [
-        one.domain,
-        kindName(one.kind),
-        one.host === '' ? '' : `${one.host}:${one.port}`,
-        one.kind === TransportKind.SMARTHOST ? one.tls : '',
-        one.login,
-      ]);
+      print(command, terminal, { values: aliases, head: ['ALIAS', 'LEADS TO'], row: (one) => [one.address, one.targets.join(' ')] });
     });
 }

@@ -5,6 +5,7 @@ import { addFolderCommands } from './folder.ts';
 import { addQueueCommand } from './queue.ts';
 import { addRoleCommands } from './role.ts';
 import type { Terminal } from './terminal.ts';
+import { addTransportCommand } from './transport.ts';
 
 const HELP = `
 Mail goes ingress -> log -> routing -> log -> delivery -> mailbox or another host.
@@ -27,6 +28,7 @@ export function createProgram(terminal: Terminal): Command {
     .showHelpAfterError('(angarium --help shows what there is)');
   addRoleCommands(program, terminal);
   addDirectoryCommands(program, terminal);
+  addTransportCommand(program, terminal);
   addQueueCommand(program, terminal);
   addFolderCommands(program, terminal);
   addConfigCommand(program, terminal);

@@ -1,7 +1,7 @@
 import { connectQueue, type Filter, type QueuedRecipient } from '@angarium/rpc';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withControl } from './control.ts';
-import { print } from './directory.ts';
+import { print } from './table.ts';
 import { CommandError, type Terminal } from './terminal.ts';
 
 const PAGE = 1000;
@@ -51,6 +51,7 @@ const row = (one: QueuedRecipient): readonly string[] => [
 export function addQueueCommand(program: Command, terminal: Terminal): void {
   const queue = program.command('queue').description('what waits, why, and what to do about it');
   addQuestions(queue, terminal);
+  addMessageQuestions(queue, terminal);
   addOrders(queue, terminal);
 }
 
@@ -72,7 +73,7 @@ function addQuestions(queue: Command, terminal: Terminal): void {
         } while (pageToken !== '' && recipients.length < options.limit);
         return { recipients, total };
       });
-      print(command, terminal, found.recipients, HEAD, row);
+      print(command, terminal, { values: found.recipients, head: HEAD, row });
       if (!command.opts().json) terminal.write(`${found.recipients.length} of ${found.total} recipients\n`);
     });
   queue
@@ -84,15 +85,15 @@ function addQuestions(queue: Command, terminal: Terminal): void {
       if (command.opts().json) return terminal.write(`${JSON.stringify(summary, null, 2)}\n`);
       const { live, ready, deferred, active, notifying } = summary;
       terminal.write(`${live} recipients: ${ready} ready, ${deferred} deferred, ${active} active, ${notifying} notifying\n`);
-      print(command, terminal, summary.sites, ['SITE', 'STATE', 'RECIPIENTS', 'CONNECTIONS', 'OPENS', 'LAST REPLY'], (site) => [
-        site.site,
-        site.state,
-        String(site.recipients),
-        String(site.connections),
-        instant(site.openAtMs),
-        site.lastReply,
-      ]);
+      print(command, terminal, {
+        values: summary.sites,
+        head: ['SITE', 'STATE', 'RECIPIENTS', 'CONNECTIONS', 'OPENS', 'LAST REPLY'],
+        row: (site) => [site.site, site.state, String(site.recipients), String(site.connections), instant(site.openAtMs), site.lastReply],
+      });
     });
+}
+
+function addMessageQuestions(queue: Command, terminal: Terminal): void {
   queue
     .command('show <queue-id>')
     .description('everything about one message')
@@ -100,7 +101,7 @@ function addQuestions(queue: Command, terminal: Terminal): void {
     .action(async (queueId: string, _options, command: Command) => {
       const message = await withControl(command, connectQueue, (client) => client.show({ queueId }));
       if (!message.found) throw new CommandError(`${queueId} is not queued`);
-      print(command, terminal, message.recipients, HEAD, row);
+      print(command, terminal, { values: message.recipients, head: HEAD, row });
     });
   queue
     .command('why <queue-id>')
@@ -109,13 +110,11 @@ function addQuestions(queue: Command, terminal: Terminal): void {
     .action(async (queueId: string, _options, command: Command) => {
       const message = await withControl(command, connectQueue, (client) => client.show({ queueId }));
       if (!message.found) throw new CommandError(`${queueId} is not queued`);
-      print(command, terminal, message.recipients, ['TO', 'GATE', 'UNTIL', 'WHY', 'LAST REPLY'], (one) => [
-        `<${one.address}>`,
-        one.gate,
-        instant(one.gateUntilMs),
-        one.explanation,
-        one.lastReply,
-      ]);
+      print(command, terminal, {
+        values: message.recipients,
+        head: ['TO', 'GATE', 'UNTIL', 'WHY', 'LAST REPLY'],
+        row: (one) => [`<${one.address}>`, one.gate, instant(one.gateUntilMs), one.explanation, one.lastReply],
+      });
     });
 }
 
@@ -151,6 +150,10 @@ function addOrders(queue: Command, terminal: Terminal): void {
     .option('--json', 'for programs')
     .action(async (_options, command: Command) => {
       const { suspensions } = await withControl(command, connectQueue, (client) => client.suspensions());
-      print(command, terminal, suspensions, ['SCOPE', 'SINCE', 'REASON'], (one) => [one.scope, instant(one.sinceMs), one.reason]);
+      print(command, terminal, {
+        values: suspensions,
+        head: ['SCOPE', 'SINCE', 'REASON'],
+        row: (one) => [one.scope, instant(one.sinceMs), one.reason],
+      });
     });
 }
