@@ -23,6 +23,13 @@ export interface EmbeddedLogOptions {
   /** Free space below which `mail.in` refuses: the smaller of a share of the disk and a number of octets. */
   readonly reserveShare: number;
   readonly reserveOctets: number;
+  /**
+   * Octets of older segments that a start reads and checks whole, the youngest first: damage in them stops the start. What
+   * is older is checked when it is read.
+   *
+   * @defaultValue 512 MiB, which takes about half a second
+   */
+  readonly checkedOctets?: number;
   readonly clock: { nowMs(): number; after(delayMs: number, run: () => void): () => void };
   readonly logger: { warn(fields: object, event: string): void; error(fields: object, event: string): void };
   readonly observe?: (batch: BatchSeen) => void;
@@ -35,6 +42,7 @@ export interface EmbeddedLog extends Log {
 }
 
 const SEGMENT_MAX_OCTETS = 1024 ** 3;
+const CHECKED_OCTETS = 512 * 1024 ** 2;
 /** A partition's number has 16 bits on disk. */
 const PARTITIONS_MAX = 65_536;
 
@@ -45,14 +53,14 @@ const PARTITIONS_MAX = 65_536;
  * @throws DamagedLog when something that was once on disk is missing or changed
  */
 export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
-  const { folder, clock, logger, files = diskFiles } = options;
+  const { folder, clock, logger, files = diskFiles, checkedOctets = CHECKED_OCTETS } = options;
   for (const topic of TOPICS)
     if (options.partitions[topic] > PARTITIONS_MAX) throw new RangeError(`${topic} has at most ${PARTITIONS_MAX} partitions`);
   if (options.segmentOctets > SEGMENT_MAX_OCTETS) throw new RangeError(`a segment has at most ${SEGMENT_MAX_OCTETS} octets`);
   await files.list(folder);
   const lock = await holdFolder(folder);
   try {
-    const recovered = await recover(folder, files);
+    const recovered = await recover({ folder, files, checkedOctets });
     for (const path of recovered.setAside) logger.warn({ path }, 'log.tail.set_aside');
     const onFault = (error: unknown, path: string) => logger.error({ path, reason: String(error) }, 'log.file.failed');
     const space = await watchSpace({ ...options, files, nowMs: () => clock.nowMs(), onFault });

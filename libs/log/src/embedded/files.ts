@@ -30,6 +30,11 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+
+/** Whether the disk or the quota is full. */
+export const isFull = (cause: unknown): boolean => FULL.has((cause as NodeJS.ErrnoException).code ?? '');
+
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
 
 /** A short write is followed by another one, which tells what is wrong. */

@@ -104,17 +104,31 @@ export interface Batch {
 }
 
 /**
- * The batch at the place, from `file`, which holds the whole segment up to its end.
+ * Octets of the batch at the place, from `file`, which holds the whole segment up to its end.
  *
  * @returns `undefined` when there is no whole, undamaged batch
  */
-export function decodeBatch(file: Buffer, place: Place): Batch | undefined {
+function wholeBatch(file: Buffer, place: Place): Buffer | undefined {
   const { position } = place;
   if (position + BATCH_HEADER_OCTETS > file.length || file.readUInt32LE(position) !== BATCH_MAGIC) return undefined;
   const octets = BATCH_HEADER_OCTETS + file.readUInt32LE(position + 8);
   if (position + octets > file.length) return undefined;
   const batch = file.subarray(position, position + octets);
-  if (batch.readUInt32LE(CRC_AT) !== checksum(batch, place)) return undefined;
+  return batch.readUInt32LE(CRC_AT) === checksum(batch, place) ? batch : undefined;
+}
+
+/** Where the whole, undamaged batches that the segment begins with end. */
+export function wholeOctets(file: Buffer, segment: number): number {
+  let position = 0;
+  for (let batch = wholeBatch(file, { segment, position }); batch; batch = wholeBatch(file, { segment, position }))
+    position += batch.length;
+  return position;
+}
+
+/** The same batch with its entries. */
+export function decodeBatch(file: Buffer, place: Place): Batch | undefined {
+  const batch = wholeBatch(file, place);
+  if (batch === undefined) return undefined;
   const entries: Batch['entries'][number][] = [];
   let at = BATCH_HEADER_OCTETS;
   for (let left = batch.readUInt32LE(12); left > 0; left--) {
@@ -126,11 +140,11 @@ export function decodeBatch(file: Buffer, place: Place): Batch | undefined {
       offset: batch.readDoubleLE(at + 8),
       atMs: batch.readDoubleLE(at + 16),
       value: batch.subarray(at + ENTRY_HEADER_OCTETS, at + ENTRY_HEADER_OCTETS + size),
-      valueAt: position + at + ENTRY_HEADER_OCTETS,
+      valueAt: place.position + at + ENTRY_HEADER_OCTETS,
     });
     at += ENTRY_HEADER_OCTETS + size;
   }
-  return { octets, entries };
+  return { octets: batch.length, entries };
 }
 
 /**
@@ -143,7 +157,7 @@ export function lastBatchFrom(file: Buffer, { segment, position }: Place): numbe
   let last = 0;
   for (let at = file.indexOf(magic, position); at >= 0; at = file.indexOf(magic, at + 1)) {
     const tellsItsPlace = at + BATCH_HEADER_OCTETS <= file.length && file.readDoubleLE(at + SYNCED_AT) === at;
-    if (tellsItsPlace && decodeBatch(file, { segment, position: at })) last = at;
+    if (tellsItsPlace && wholeBatch(file, { segment, position: at })) last = at;
   }
   return last;
 }

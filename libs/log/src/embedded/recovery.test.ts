@@ -64,6 +64,23 @@ test('a tail torn at any octet of the last batch is set aside, and the rest is t
   assert.deepEqual(await readAll(await made.reopen()), ['a', 'b', 'next']);
 });
 
+test('a torn tail on a full disk stays in its segment, and the start goes on', async (t) => {
+  const made = await bench(t);
+  const { path, starts } = await batchesOf(made, ['a', 'b']);
+  const whole = await readFile(path);
+  const torn = whole.subarray(0, -1);
+  await writeFile(path, torn);
+  made.events.length = 0;
+  const open = (at: string, options: { isNew: boolean }) =>
+    at.endsWith('.torn') ? Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' })) : made.files.open(at, options);
+  assert.deepEqual(await readAll(await made.open({ files: { ...made.files, open } })), ['a']);
+  assert.deepEqual(made.events, [{ event: 'log.tail.set_aside', path }]);
+  assert.deepEqual(await readFile(path), torn);
+  await made.reopen();
+  assert.deepEqual(await readFile(`${path}.${starts[1]}.torn`), torn.subarray(starts[1]));
+  assert.deepEqual(await readAll(made.log), ['a']);
+});
+
 test('garbage and zeros behind the last batch are set aside', async (t) => {
   const made = await bench(t);
   await append(made, 'a');
@@ -122,14 +139,40 @@ test('a flipped bit in the last batch is a torn tail: no later one proves that i
   assert.deepEqual(made.events, [{ event: 'log.tail.set_aside', path: `${path}.${start}.torn` }]);
 });
 
-test('a flipped bit in an older segment: a read of that record names file and octet, all others are there', async (t) => {
+test('a flipped bit in an older segment stops the start, as far back as segments are checked', async (t) => {
+  const made = await bench(t, { segmentOctets: 1 });
+  for (const value of ['a', 'b', 'c', 'd']) await append(made, value);
+  await made.log.close();
+  const paths = [1, 2, 3].map((id) => segmentPath(made, id));
+  const sizes = await Promise.all(paths.map(async (path) => (await readFile(path)).length));
+  const [, second = 0, third = 0] = sizes;
+  const stateEnd = (await readFile(paths[1] ?? '')).readUInt32LE(8) + 24;
+  for (let octet = 0; octet < second; octet += 5) {
+    await flip(paths[1] ?? '', octet);
+    for (const checkedOctets of [undefined, second + third])
+      await assert.rejects(
+        made.open(checkedOctets === undefined ? {} : { checkedOctets }),
+        damagedIn(paths[1] ?? '', octet < stateEnd ? 0 : stateEnd),
+      );
+    await flip(paths[1] ?? '', octet);
+  }
+  await flip(paths[1] ?? '', stateEnd + 30);
+  await made.open({ checkedOctets: second + third - 1 });
+  await made.log.close();
+  await flip(paths[2] ?? '', 30);
+  await assert.rejects(made.open({ checkedOctets: second + third - 1 }), damagedIn(paths[2] ?? '', 0));
+  await flip(paths[2] ?? '', 30);
+  await made.open({ checkedOctets: 0 });
+});
+
+test('a flipped bit in an older segment that was not checked: a read of that record names file and octet, all others are there', async (t) => {
   const made = await bench(t, { segmentOctets: 1 });
   for (const value of ['a', 'b', 'c']) await append(made, value);
   await made.log.close();
   const path = segmentPath(made, 2);
   const at = (await readFile(path)).lastIndexOf('b');
   await flip(path, at);
-  const log = await made.open();
+  const log = await made.open({ checkedOctets: 0 });
   assert.deepEqual(texts(await log.read('mail.lane', 0, 0, 1)), ['a']);
   await assert.rejects(log.read('mail.lane', 0, 1, 1), damagedIn(path, at - 28));
   assert.deepEqual(texts(await log.read('mail.lane', 0, 2, 1)), ['c']);

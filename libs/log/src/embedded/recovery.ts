@@ -1,8 +1,8 @@
 import type { TopicName } from '../port.ts';
 import { commitKey } from './commits.ts';
 import { DamagedLog, damagedAt } from './damage.ts';
-import type { LogFiles } from './files.ts';
-import { type Batch, decodeBatch, ENTRY, FORMAT_VERSION, lastBatchFrom, type State, TOPICS } from './format.ts';
+import { isFull, type LogFiles } from './files.ts';
+import { type Batch, decodeBatch, ENTRY, FORMAT_VERSION, lastBatchFrom, type State, TOPICS, wholeOctets } from './format.ts';
 import { type FoundRun, readIndex } from './index-file.ts';
 import { PartitionIndex } from './partition.ts';
 import { idOf, type Segment, Segments } from './segments.ts';
@@ -124,25 +124,38 @@ function takeRuns(runs: readonly FoundRun[], segment: Segment, taking: Taking): 
   }
 }
 
-/** Takes an older segment of known length: by its index file, else by reading and checking it whole. */
-async function takeSegment(known: { id: number; octets: number }, taking: Taking): Promise<void> {
+interface KnownSegment {
+  readonly id: number;
+  readonly octets: number;
+  /** Checked whole; else only its length is, and a record when it is read. */
+  readonly isChecked: boolean;
+}
+
+/** Takes an older segment of known length: by its index file, else by what is in it. */
+async function takeSegment(known: KnownSegment, taking: Taking): Promise<void> {
   const { segments, files } = taking;
   const segment = await segments.open(known.id, { isNew: false });
   const size = await segment.file.size();
   if (size < known.octets) throw damagedAt(segment.path, size);
   const runs = await readIndex(segments.path(known.id, 'idx'), files, known);
-  if (runs) {
-    takeRuns(runs, segment, taking);
-    segment.octets = known.octets;
-    segment.isIndexed = true;
-    return;
+  const file = known.isChecked || !runs ? await segment.file.read(0, known.octets) : undefined;
+  const end = file ? wholeOctets(file, known.id) : known.octets;
+  if (end !== known.octets) throw damagedAt(segment.path, end);
+  segment.octets = known.octets;
+  segment.isIndexed = runs !== undefined;
+  if (runs) takeRuns(runs, segment, taking);
+  else if (file) for (const batch of batchesOf(file, known.id, known.octets)) takeRecords(batch, segment, taking);
+}
+
+/** The older segments that are there, the oldest first; the youngest of them are checked, up to so many octets. */
+function knownSegments({ state }: Newest, ids: readonly number[], checkedOctets: number): KnownSegment[] {
+  let left = checkedOctets;
+  const known: KnownSegment[] = [];
+  for (const [id, octets] of state.segments.toReversed()) {
+    left -= octets;
+    if (ids.includes(id)) known.push({ id, octets, isChecked: left >= 0 });
   }
-  const file = await segment.file.read(0, known.octets);
-  for (const batch of batchesOf(file, known.id, known.octets)) {
-    takeRecords(batch, segment, taking);
-    segment.octets += batch.octets;
-  }
-  if (segment.octets !== known.octets) throw damagedAt(segment.path, segment.octets);
+  return known.reverse();
 }
 
 /** Low marks and commits that are in force: the newest state and what came after it. */
@@ -165,12 +178,11 @@ function takeMarks({ state, batches }: Newest, partitions: Partitions, commits: 
   }
 }
 
-/** Puts what lies behind the last whole batch aside and makes sure that what is kept is on disk. */
-async function settleTail({ segment, file, syncedOctets }: Newest, files: LogFiles): Promise<readonly string[]> {
-  const end = segment.octets;
-  const aside = end < file.length ? [`${segment.path}.${end}.torn`] : [];
-  for (const path of aside) {
-    await files.remove(path);
+/** Where the tail is: on a full disk it stays in its segment, and goes with it. */
+async function setTailAside({ path: segmentPath, octets: end }: Segment, file: Buffer, files: LogFiles): Promise<string> {
+  const path = `${segmentPath}.${end}.torn`;
+  await files.remove(path);
+  try {
     const torn = await files.open(path, { isNew: true });
     try {
       await torn.write(file.subarray(end), 0);
@@ -178,7 +190,18 @@ async function settleTail({ segment, file, syncedOctets }: Newest, files: LogFil
     } finally {
       await torn.close();
     }
+    return path;
+  } catch (error) {
+    await files.remove(path);
+    if (isFull(error)) return segmentPath;
+    throw error;
   }
+}
+
+/** Puts what lies behind the last whole batch aside and makes sure that what is kept is on disk. */
+async function settleTail({ segment, file, syncedOctets }: Newest, files: LogFiles): Promise<readonly string[]> {
+  const end = segment.octets;
+  const aside = end < file.length ? [await setTailAside(segment, file, files)] : [];
   // A page that was never synced may be in memory alone: written again, it is dirty again, and then synced.
   await segment.file.write(file.subarray(syncedOctets, end), syncedOctets);
   await segment.file.sync();
@@ -210,24 +233,31 @@ async function tidy(found: { newest: Newest; unused: readonly number[]; names: r
   return setAside;
 }
 
+export interface RecoverOptions {
+  readonly folder: string;
+  readonly files: LogFiles;
+  readonly checkedOctets: number;
+}
+
 /**
- * Reads the folder. The newest segment is read and every batch of it checked; of an older one its index file is read, its
- * length checked, and its records are checked when they are read. Cost: the newest segment and 16 octets for each older
- * record; where an index file is missing, that segment too. A newest segment that somebody took away is not seen.
+ * Reads the folder. The newest segment is read and every batch of it checked, and of older ones the youngest up to
+ * `checkedOctets`; of those before them the index file is read, the length checked, and a record is checked when it is read.
+ * Cost: what is checked and 8 octets for each older record; where an index file is missing, that segment too. A newest
+ * segment that somebody took away is not seen.
  *
  * @throws DamagedLog when something that was once on disk is missing or changed; nothing was changed then
  */
-export async function recover(folder: string, files: LogFiles): Promise<Recovered> {
-  const segments = new Segments(folder, files);
+export async function recover(options: RecoverOptions): Promise<Recovered> {
+  const segments = new Segments(options.folder, options.files);
   try {
-    return await recoverInto(segments, folder, files);
+    return await recoverInto(segments, options);
   } catch (error) {
     await segments.closeAll();
     throw error;
   }
 }
 
-async function recoverInto(segments: Segments, folder: string, files: LogFiles): Promise<Recovered> {
+async function recoverInto(segments: Segments, { folder, files, checkedOctets }: RecoverOptions): Promise<Recovered> {
   const names = await files.list(folder);
   const ids = names.flatMap((name) => idOf(name, 'seg') ?? []).sort((one, other) => one - other);
   const partitions: Partitions = new Map();
@@ -241,10 +271,9 @@ async function recoverInto(segments: Segments, folder: string, files: LogFiles):
     return { segments, nextSegment, partitions, commits, incarnation: 1, setAside: unused.map((id) => `${segments.path(id)}.torn`) };
   }
   takeMarks(newest, partitions, commits);
-  const isThere = ([id]: readonly [number, number]) => ids.includes(id);
-  const missing = newest.state.segments.filter((one) => !isThere(one)).map(([id]) => segments.path(id));
+  const missing = newest.state.segments.filter(([id]) => !ids.includes(id)).map(([id]) => segments.path(id));
   const taking = { segments, files, partitions, missing };
-  for (const [id, octets] of newest.state.segments.filter(isThere)) await takeSegment({ id, octets }, taking);
+  for (const known of knownSegments(newest, ids, checkedOctets)) await takeSegment(known, taking);
   for (const batch of newest.batches) takeRecords(batch, newest.segment, taking);
   checkComplete(newest, taking);
   for (const all of partitions.values()) for (const index of all) index.next = index.high;

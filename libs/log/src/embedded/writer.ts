@@ -1,4 +1,5 @@
 import { AppendFailed } from '../port.ts';
+import { isFull } from './files.ts';
 import { BATCH_HEADER_OCTETS, type Entry, encodeBatch, entryOctets, type State, stateEntry } from './format.ts';
 import type { Segment, Segments } from './segments.ts';
 
@@ -36,9 +37,6 @@ export interface BatchSeen {
 /** Octets of one batch, about; what arrives meanwhile waits for the next. */
 const BATCH_MAX_OCTETS = 4 * 1024 ** 2;
 const NO_OCTETS = Buffer.alloc(0);
-
-const FULL = new Set(['ENOSPC', 'EDQUOT']);
-const isFull = (cause: unknown): boolean => FULL.has((cause as NodeJS.ErrnoException).code ?? '');
 
 /**
  * Group commit: one write and one fdatasync for everything that waits, one batch at a time. A write or sync that fails ends
