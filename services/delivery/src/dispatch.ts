@@ -14,8 +14,8 @@ export interface Dispatch {
   readonly active: number;
 }
 
-/** Whether something may start: a kill now must not leave too many outcomes unrecorded. */
-function mayStart({ lanes, deps }: Core): boolean {
+/** How much may start: a kill now must not leave too many outcomes unrecorded. */
+function allowance({ lanes, deps }: Core): number {
   const { maxUnacknowledgedOutcomes, maxUnacknowledgedMs } = deps.config.delivery;
   let pending = 0;
   let oldestMs = Number.POSITIVE_INFINITY;
@@ -23,7 +23,7 @@ function mayStart({ lanes, deps }: Core): boolean {
     pending += queue.pending;
     oldestMs = Math.min(oldestMs, queue.oldestMs ?? oldestMs);
   }
-  return pending < maxUnacknowledgedOutcomes && deps.clock.nowMs() - oldestMs <= maxUnacknowledgedMs;
+  return deps.clock.nowMs() - oldestMs > maxUnacknowledgedMs ? 0 : maxUnacknowledgedOutcomes - pending;
 }
 
 /** One timer for all that falls due, set to the earliest. */
@@ -71,7 +71,7 @@ export function createDispatch(core: Core): Dispatch {
     isPumping = false;
     if (isDraining) return;
     // One at a time: what starts takes along what else of its message is ready for the site.
-    while (mayStart(core)) {
+    for (let left = allowance(core); left > 0; left--) {
       const [start] = scheduler.next(clock.nowMs(), 1);
       if (start === undefined) break;
       begin(start);

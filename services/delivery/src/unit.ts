@@ -34,8 +34,18 @@ export function domainOf(address: string): string {
   return known;
 }
 
+const hopKeys = new WeakMap<NextHop, string>();
+
 /** Equal for hops that a transport resolves alike; the account of a mailbox is not part of it. */
-export const hopKeyOf = (hop: NextHop | undefined): string => (hop === undefined ? '' : `${hop.kind} ${hop.name}`);
+export function hopKeyOf(hop: NextHop | undefined): string {
+  if (hop === undefined) return '';
+  let key = hopKeys.get(hop);
+  if (key === undefined) {
+    key = `${hop.kind} ${hop.name}`;
+    hopKeys.set(hop, key);
+  }
+  return key;
+}
 
 export const dueAtMsOf = ({ dueAtMs, heldUntilMs }: LiveRecipient): number => Math.max(dueAtMs, heldUntilMs);
 

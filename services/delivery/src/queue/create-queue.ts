@@ -25,7 +25,9 @@ function parseScope(text: string): string {
 /** What was matched is due now, and the sites that it waits for are tried at once. */
 function flush(core: Core, filter: Filter | undefined): number {
   const nowMs = core.deps.clock.nowMs();
-  const selected = [...select(core, filter)].filter(({ unit, standing }) => unit !== undefined && standing.state !== 'suspended');
+  const selected = [...select(core, filter)]
+    .map(({ locate }) => locate())
+    .filter(({ unit, standing }) => unit !== undefined && standing.state !== 'suspended');
   const sites = new Set<string>();
   for (const { unit } of selected) {
     if (unit === undefined) continue;
@@ -83,7 +85,9 @@ export function createQueue(core: Core, control: Control, pump: () => void): Que
     async show({ queueId }) {
       if (queueId === '') throw new Refused('invalid', 'a queue id is wanted');
       const found = [...select(core, { queueId, domain: '', site: '', tenant: '', state: '', olderThanMs: 0 })];
-      const recipients = found.map(({ lane, recipient, standing }) => toQueuedRecipient(core, lane, { recipient, standing }));
+      const recipients = found.map(({ lane, recipient, locate }) =>
+        toQueuedRecipient(core, lane, { recipient, standing: locate().standing }),
+      );
       return { recipients, messageId: found[0]?.recipient.message.envelope.messageId ?? '', found: found.length > 0 };
     },
     summary: async () => summarize(core),

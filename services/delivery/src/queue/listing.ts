@@ -34,7 +34,7 @@ export function listPage(core: Core, { filter, limit, pageToken }: ListRequest):
   let isPast = token === undefined;
   let last: Token | undefined;
   let isMore = false;
-  for (const { lane, recipient, standing } of select(core, filter)) {
+  for (const { lane, recipient, locate } of select(core, filter)) {
     total++;
     if (!isPast && token !== undefined) {
       const isToken = recipient.address === token.address && recipient.message.queueId === token.queueId && lane.number === token.lane;
@@ -45,7 +45,7 @@ export function listPage(core: Core, { filter, limit, pageToken }: ListRequest):
       isMore = true;
       continue;
     }
-    recipients.push(toQueuedRecipient(core, lane, { recipient, standing }));
+    recipients.push(toQueuedRecipient(core, lane, { recipient, standing: locate().standing }));
     shown++;
     last = { lane: lane.number, shown, queueId: recipient.message.queueId, address: recipient.address };
   }

@@ -9,8 +9,8 @@ import { STATES, type Standing, standingOf, unitsByRecipient } from './view.ts';
 export interface Selected {
   readonly lane: Lane;
   readonly recipient: LiveRecipient;
-  readonly unit: DeliveryUnit | undefined;
-  readonly standing: Standing;
+  /** Costs more than the selection: asked only for what is shown. */
+  readonly locate: () => { readonly unit: DeliveryUnit | undefined; readonly standing: Standing };
 }
 
 const EVERYTHING: Filter = { queueId: '', domain: '', site: '', tenant: '', state: '', olderThanMs: 0 };
@@ -35,13 +35,16 @@ function isOfSite(core: Core, key: string, wanted: string): boolean {
 
 function* selectOf(core: Core, lane: Lane, o: { message: LiveMessage; filter: Filter }): Iterable<Selected> {
   const { domain, site, state } = o.filter;
-  const units = unitsByRecipient(core, o.message);
+  let units: ReadonlyMap<LiveRecipient, DeliveryUnit> | undefined;
   for (const recipient of o.message.recipients.values()) {
     if (domain !== '' && domainOf(recipient.address) !== domain) continue;
-    const unit = units.get(recipient);
-    const standing = standingOf(core, lane, recipient, unit);
-    const matches = (state === '' || standing.state === state) && (site === '' || isOfSite(core, standing.site, site));
-    if (matches) yield { lane, recipient, unit, standing };
+    const locate = () => {
+      units ??= unitsByRecipient(core, o.message);
+      const unit = units.get(recipient);
+      return { unit, standing: standingOf(core, lane, recipient, unit) };
+    };
+    if (state !== '' && locate().standing.state !== state) continue;
+    if (site === '' || isOfSite(core, locate().standing.site, site)) yield { lane, recipient, locate };
   }
 }
 

@@ -1,5 +1,13 @@
-import { createMemoryBlobs } from '@angarium/blob';
-import { type AppendFate, createMemoryStorage, type MemoryLog, type MemoryStorage, openMemoryLog, type TopicName } from '@angarium/log';
+import { type BlobStore, createMemoryBlobs } from '@angarium/blob';
+import {
+  type AppendFate,
+  createMemoryStorage,
+  type LogRecord,
+  type MemoryLog,
+  type MemoryStorage,
+  openMemoryLog,
+  type TopicName,
+} from '@angarium/log';
 import {
   type Accepted,
   BodyType,
@@ -15,7 +23,7 @@ import {
   type Source,
 } from '@angarium/records';
 import { type DeliverRequest, DeliverResult, type Mailbox, Unavailable } from '@angarium/rpc';
-import { configSchema, createMetrics, type Logger } from '@angarium/runtime';
+import { type Clock, configSchema, createMetrics, type Logger } from '@angarium/runtime';
 import { createDelivery } from '../create-delivery.ts';
 import type { AttemptResult, Job, RecipientResult, Resolution, Transport } from '../transport/port.ts';
 import { createHandClock, settle } from './clock.ts';
@@ -164,26 +172,44 @@ interface Store {
   /** Free share of the disk, octets of the shared file behind each lane. */
   readonly space: { free: number; held: number };
   open(nowMs: () => number): MemoryLog & { freeShare(): number };
+  /** What is in a partition, and what was trimmed from it. */
+  all(key: string): readonly LogRecord[];
 }
 
 function createStore(): Store {
   const storage = createMemoryStorage();
+  const trimmed = new Map<string, LogRecord[]>();
   const faults: Store['faults'] = { fate: () => 'kept' };
   const space = { free: 1, held: 0 };
   const fate = (topic: TopicName, partition: number) => faults.fate(topic, partition);
   const open = (nowMs: () => number) => {
     const log = openMemoryLog({ partitions: PARTITIONS, nowMs, storage, fate });
-    return Object.assign(log, { freeShare: () => space.free, heldOctets: () => space.held });
+    const { trim } = log;
+    const keepTrimmed: typeof trim = async (topic, partition, below) => {
+      const key = `${topic}/${partition}`;
+      const { low = 0, records = [] } = storage.partitions.get(key) ?? {};
+      trimmed.set(key, [...(trimmed.get(key) ?? []), ...records.slice(0, Math.max(0, below - low))]);
+      await trim(topic, partition, below);
+    };
+    return Object.assign(log, {
+      trim: keepTrimmed,
+      freeShare: () => space.free,
+      heldOctets: () => space.held,
+    });
   };
-  return { storage, faults, space, open };
+  const all = (key: string) => [...(trimmed.get(key) ?? []), ...(storage.partitions.get(key)?.records ?? [])];
+  return { storage, faults, space, open, all };
 }
 
-function createReports({ storage }: Store) {
+const kindsOf = (records: readonly LogRecord[]): readonly Kind[] =>
+  records.flatMap(({ value }) => {
+    const decoded = decodeRecord(value);
+    return decoded.is === 'known' ? [decoded.kind] : [];
+  });
+
+function createReports({ storage, all }: Store) {
   const records = (topic: TopicName, partition = 0): readonly Kind[] =>
-    (storage.partitions.get(`${topic}/${partition}`)?.records ?? []).flatMap(({ value }) => {
-      const decoded = decodeRecord(value);
-      return decoded.is === 'known' ? [decoded.kind] : [];
-    });
+    kindsOf(storage.partitions.get(`${topic}/${partition}`)?.records ?? []);
   const outcomes = (lane = 0): readonly Outcome[] =>
     records('mail.lane', lane).flatMap((kind) => (kind.$case === 'outcome' ? [kind.value] : []));
   const nameOf = (result: Result) =>
@@ -198,6 +224,9 @@ function createReports({ storage }: Store) {
       outcomes(lane).flatMap(({ recipients }) =>
         recipients.flatMap(({ addresses, result }) => addresses.map((address) => `${address} ${nameOf(result)}`)),
       ),
+    /** All outcomes, trimmed ones too. */
+    ended: (lane: number): readonly Outcome[] =>
+      kindsOf(all(`mail.lane/${lane}`)).flatMap((kind) => (kind.$case === 'outcome' ? [kind.value] : [])),
     /** Notifications that became mail. */
     dsns: (): readonly Accepted[] => records('mail.in.bulk').flatMap((kind) => (kind.$case === 'accepted' ? [kind.value] : [])),
   };
@@ -222,6 +251,24 @@ function enqueued(
   return encodeRecord({ $case: 'enqueued', value });
 }
 
+type Alive = { readonly is: boolean };
+
+const mortalClock = (clock: Clock, alive: Alive): Clock => ({
+  nowMs: clock.nowMs,
+  after: (ms, run) => clock.after(ms, () => alive.is && run()),
+});
+
+/** What a killed process asked for never comes, and what it would ask for is not done. */
+function mortalBlobs(blobs: BlobStore, alive: Alive): BlobStore {
+  const never = <T>(): Promise<T> => new Promise(() => {});
+  return {
+    put: (key, body) => (alive.is ? blobs.put(key, body) : never()),
+    get: (key) => (alive.is ? blobs.get(key) : never()),
+    delete: (key) => (alive.is ? blobs.delete(key) : never()),
+    list: (prefix) => blobs.list(prefix),
+  };
+}
+
 /** Delivery over a log in memory, with hosts and a mailbox that do as they are told, on a clock that the test moves. */
 export function createWorld(delivery: Record<string, unknown> = {}) {
   const clock = createHandClock(START_MS);
@@ -230,10 +277,12 @@ export function createWorld(delivery: Record<string, unknown> = {}) {
   const blobs = createMemoryBlobs({ nowMs: clock.nowMs });
   const [remote, box, { lines, logger }] = [createRemote(), createBox(), createLines()];
   const start = () => {
+    const alive = { is: true };
     const metrics = createMetrics({ withProcess: false });
     const log = store.open(clock.nowMs);
-    const base = { config, clock, random: () => 0.5, logger, metrics, log, blobs, ownerName: 'world' };
-    return { log, metrics, delivery: createDelivery({ ...base, transports: [remote.transport], mailbox: box.mailbox }) };
+    const own = { clock: mortalClock(clock, alive), blobs: mortalBlobs(blobs, alive) };
+    const base = { config, random: () => 0.5, logger, metrics, log, ownerName: 'world', ...own };
+    return { log, metrics, alive, delivery: createDelivery({ ...base, transports: [remote.transport], mailbox: box.mailbox }) };
   };
   let now = start();
   const world = {
@@ -262,6 +311,7 @@ export function createWorld(delivery: Record<string, unknown> = {}) {
     /** As after kill -9: nothing more comes from the old process. */
     async kill() {
       now.log.crash();
+      now.alive.is = false;
       await settle();
       now = start();
     },
