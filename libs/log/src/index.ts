@@ -1,5 +1,6 @@
 export { DamagedLog } from './embedded/damage.ts';
 export { type EmbeddedLog, type EmbeddedLogOptions, openEmbeddedLog } from './embedded/embedded-log.ts';
+export type { BatchSeen } from './embedded/writer.ts';
 export {
   type AppendFate,
   createMemoryStorage,

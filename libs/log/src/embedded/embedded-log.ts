@@ -32,6 +32,7 @@ export interface EmbeddedLogOptions {
   readonly checkedOctets?: number;
   readonly clock: { nowMs(): number; after(delayMs: number, run: () => void): () => void };
   readonly logger: { warn(fields: object, event: string): void; error(fields: object, event: string): void };
+  /** Called for each batch that got durable. */
   readonly observe?: (batch: BatchSeen) => void;
   readonly files?: LogFiles;
 }

@@ -28,10 +28,15 @@ export interface WriterDeps {
   readonly onFault: (error: unknown, path: string) => void;
 }
 
+/** A batch that is on disk. */
 export interface BatchSeen {
+  /** Records, low marks and commits. */
   readonly entries: number;
   readonly octets: number;
+  /** From the start of the write to the end of the sync. */
   readonly writeMs: number;
+  /** The same and the wait before it: as long as the slowest append of the batch took. */
+  readonly appendMs: number;
 }
 
 /** Octets of one batch, about; what arrives meanwhile waits for the next. */
@@ -46,6 +51,8 @@ const NO_OCTETS = Buffer.alloc(0);
 export class Writer {
   readonly #deps: WriterDeps;
   #queue: Pending[] = [];
+  /** Instant since which the first of the queue waits. */
+  #waitsSinceMs = 0;
   #current: Segment | undefined;
   #nextSegment: number;
   #running: Promise<void> | undefined;
@@ -63,6 +70,7 @@ export class Writer {
       pending.failed(new AppendFailed('closed', { inDoubt: false }));
       return;
     }
+    if (this.#queue.length === 0) this.#waitsSinceMs = performance.now();
     this.#queue.push(pending);
     this.#running ??= this.#run();
   }
@@ -113,7 +121,8 @@ export class Writer {
 
   async #writeBatch(taken: readonly Pending[]): Promise<void> {
     const { riders, segmentOctets, observe, onFault } = this.#deps;
-    const started = performance.now();
+    const addedAtMs = this.#waitsSinceMs;
+    const startedAtMs = performance.now();
     const segment = await this.#segment();
     const ride = riders();
     const members = ride ? [...taken, ride] : taken;
@@ -150,7 +159,8 @@ export class Writer {
       });
       member.durable(segment, positions);
     });
-    if (all.length > 0) observe({ entries: all.length, octets: batch.length, writeMs: performance.now() - started });
+    const nowMs = performance.now();
+    if (all.length > 0) observe({ entries: all.length, octets: batch.length, writeMs: nowMs - startedAtMs, appendMs: nowMs - addedAtMs });
   }
 
   /** The segment to write to; a new one where there is none. */
