@@ -70,7 +70,7 @@ export function createCommits({ recovered, clock, flush }: CommitsOptions): Comm
   return {
     note: (group, topic, partition, offset) => {
       const key = commitKey(group, topic, partition);
-      if (isStopped || (waiting.get(key) ?? onDisk.get(key)) === offset) return;
+      if ((waiting.get(key) ?? onDisk.get(key)) === offset) return;
       waiting.set(key, offset);
       arm(FLUSH_AFTER_MS);
     },

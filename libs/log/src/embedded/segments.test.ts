@@ -76,6 +76,27 @@ test('a trim frees files in the middle while older ones are kept', async (t) => 
   assert.deepEqual(await log.marks('mail.lane', 1), { low: 5, high: 5 });
 });
 
+test('a trim removes at once what it frees', async (t) => {
+  const made = await bench(t, { segmentOctets: 2000 });
+  await append(made, 'quiet'.padEnd(1500), 0);
+  for (let at = 0; at < 5; at++) await append(made, 'busy'.padEnd(1500), 1);
+  assert.equal((await made.segments()).length, 6);
+  await made.log.trim('mail.lane', 1, 5);
+  await untilSegments(made, 2);
+  assert.deepEqual(await made.segments(), ['000000000001.seg', '000000000007.seg']);
+});
+
+test('appendedAtMs does not go back with the clock, within a batch and between batches', async (t) => {
+  let ms = 9000;
+  const made = await bench(t, { clock: { nowMs: () => ms--, after: () => () => {} } });
+  for (let batch = 0; batch < 3; batch++) await Promise.all(['a', 'b', 'c'].map((value) => append(made, value)));
+  for (const log of [made.log, await made.reopen()]) {
+    const at = (await log.read('mail.lane', 0, 0, 1000)).map(({ appendedAtMs }) => appendedAtMs);
+    assert.equal(at.length, 9);
+    assert.deepEqual(new Set(at), new Set([at[0]]));
+  }
+});
+
 test('commits of a group outlive the file that they were written to', async (t) => {
   const made = await bench(t, { segmentOctets: 1 });
   await append(made, 'a');
@@ -121,8 +142,10 @@ test('a trim that passes a running read makes it an offset gap or lets it end, a
   const log = await made.reopen();
   let reads = 0;
   made.files.beforeRead = async () => {
-    if (++reads === 3) await log.trim('mail.lane', 0, 19);
-    for (let at = 0; at < 10; at++) await turn();
+    if (++reads !== 3) return;
+    await log.trim('mail.lane', 0, 19);
+    await append(made, 'a new file', 1);
+    while ((await made.segments()).length > 4) await turn();
   };
   for (const from of [0, 10, 19]) {
     const marks = await log.marks('mail.lane', 0);
@@ -136,6 +159,7 @@ test('a trim that passes a running read makes it an offset gap or lets it end, a
     }
   }
   assert.ok(reads > 3);
+  assert.deepEqual((await made.segments()).includes('000000000003.seg'), false);
 });
 
 test('records come from the file as they came from memory, over windows and files', async (t) => {
