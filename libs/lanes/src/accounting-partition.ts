@@ -1,4 +1,18 @@
-import type { AccountingTotals } from './accounting.ts';
+/** Recipients, each counted once however often a message was written or routed. */
+export interface AccountingTotals {
+  /** Of messages in `mail.in` and `mail.in.bulk`. */
+  accepted: number;
+  /** Waiting ones that were found in the lanes at the first start, their acceptance being no longer in the log. */
+  carriedOver: number;
+  /** What aliases and lists made of the accepted ones, less the accepted ones themselves. */
+  expanded: number;
+  delivered: number;
+  bounced: number;
+  expired: number;
+  discarded: number;
+  /** Of messages in `mail.dead`. */
+  dead: number;
+}
 
 /** A message that lanes have seen in part. */
 interface Mentioned {

@@ -1,5 +1,6 @@
 import { type Accepted, type Dead, type Enqueued, type Kind, Result } from '@angarium/records';
 import {
+  type AccountingTotals,
   accept,
   commit,
   createPartition,
@@ -13,22 +14,6 @@ import {
   setAside,
 } from './accounting-partition.ts';
 import type { Change, LaneRecord } from './live.ts';
-
-/** Recipients, each counted once however often a message was written or routed. */
-export interface AccountingTotals {
-  /** Of messages in `mail.in` and `mail.in.bulk`. */
-  accepted: number;
-  /** Waiting ones that were found in the lanes at the first start, their acceptance being no longer in the log. */
-  carriedOver: number;
-  /** What aliases and lists made of the accepted ones, less the accepted ones themselves. */
-  expanded: number;
-  delivered: number;
-  bounced: number;
-  expired: number;
-  discarded: number;
-  /** Of messages in `mail.dead`. */
-  dead: number;
-}
 
 export interface AccountingReport extends Readonly<AccountingTotals> {
   /** Accepted and not yet in all their lanes. */

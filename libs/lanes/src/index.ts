@@ -3,10 +3,10 @@ export {
   type AccountingCheckpoint,
   type AccountingOrigin,
   type AccountingReport,
-  type AccountingTotals,
   createAccounting,
   type InPosition,
 } from './accounting.ts';
+export type { AccountingTotals } from './accounting-partition.ts';
 export { type ControlFold, createControlFold } from './control.ts';
 export { createLaneFold, type LaneFold, type LaneFoldOptions, type Notification } from './fold.ts';
 export type * from './live.ts';

@@ -50,7 +50,7 @@ function createBatchHandler(deps: BatchDeps, progress: Progress): (batch: GroupB
 }
 
 /**
- * Consumes the topics until the signal aborts. A gap in the log halts what it touches and rings; any other failure of the
+ * Consumes the topics until the signal aborts or the log is closed. A gap in the log halts what it touches and rings; any other failure of the
  * log is repeated with pauses.
  */
 export async function consumeTopics(deps: BatchDeps, progress: Progress): Promise<void> {
@@ -69,6 +69,7 @@ export async function consumeTopics(deps: BatchDeps, progress: Progress): Promis
         },
         signal: retry.signal,
       });
+      return;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       logger.error({ reason }, 'routing.consumption.failed');

@@ -255,6 +255,18 @@ test('a consumption that fails for another reason is taken up again', async () =
   assert.equal(lines.length, 2);
 });
 
+test('a log that was closed before the service stops ends the consumption, once and for all', async () => {
+  const { log, start, stop } = createBench();
+  let consumptions = 0;
+  const consume = async () => {
+    consumptions++;
+  };
+  await start({ log: { ...log, consume } });
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+  assert.equal(consumptions, 1);
+  await stop();
+});
+
 test('whatever fails and wherever it stops: each recipient ends in one lane, none is lost, floors stay behind', async () => {
   const scenario = fc.record({
     domains: fc.array(fc.uniqueArray(fc.nat({ max: 30 }), { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 12 }),

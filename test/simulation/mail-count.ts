@@ -1,0 +1,67 @@
+import type { Witness } from './witness.ts';
+import { expand } from './world.ts';
+
+/** To the end of DATA. `inDoubt`: none came, or 451 where the log may hold it all the same. */
+export type Answer = 'kept' | 'refused' | 'inDoubt';
+
+export interface Letter {
+  readonly queueId: string;
+  /** Empty is the null reverse-path. */
+  readonly sender: string;
+  readonly notify: number;
+  readonly recipients: readonly string[];
+  readonly isLarge: boolean;
+}
+
+const NEVER = 1;
+const FAILURE = 4;
+
+const wantsFailure = ({ sender, notify }: Letter) => sender !== '' && (notify & NEVER) === 0 && (notify === 0 || (notify & FAILURE) !== 0);
+
+/** Whether a status report of this action names the recipient (RFC 3464 §2.3). */
+function isReported(reports: readonly string[], address: string, action: string): boolean {
+  return reports.some((report) =>
+    report
+      .toLowerCase()
+      .split('\r\n\r\n')
+      .some((group) => group.includes(`final-recipient: rfc822;${address}\r\n`) && group.includes(`action: ${action}`)),
+  );
+}
+
+const recipientsOf = ({ recipients }: Letter) => new Set(recipients.flatMap(expand));
+
+function countRecipient(witness: Witness, letter: Letter, address: string): string | undefined {
+  const { queueId, sender } = letter;
+  const taken = witness.taken(queueId, address);
+  const allowed = witness.allowed(queueId, address);
+  const who = `${queueId} for ${address}`;
+  const failed = isReported(witness.reports(sender), address, 'failed');
+  if (taken > allowed) return `${who} was taken ${taken} times, and only ${allowed} are explained`;
+  if (taken > 0 && failed && allowed === 1) return `${who} was taken and reported as failed`;
+  if (taken > 0) return undefined;
+  if (!witness.isConcluded(queueId, address)) return `${who} was lost`;
+  // A sender elsewhere may be out of reach itself.
+  if (wantsFailure(letter) && sender.endsWith('@here.test') && !failed) return `${who} failed and its sender was not told`;
+  if (!wantsFailure(letter) && failed) return `${who} failed and its sender was told against its will`;
+  return undefined;
+}
+
+/**
+ * The mail count: every recipient of every letter that was answered with 250 was taken somewhere, or failed and its sender
+ * was told as asked; nobody got it more often than lost replies and deaths explain; what was refused went nowhere.
+ */
+export function countMail(witness: Witness, answers: ReadonlyMap<Letter, Answer>): readonly string[] {
+  const faults: string[] = [];
+  const known = new Set([...answers.keys()].map(({ queueId }) => queueId));
+  for (const queueId of witness.letters) if (!known.has(queueId)) faults.push(`${queueId} was taken and is unknown`);
+  for (const [letter, answer] of answers) {
+    const isSeen = witness.queueIds.has(letter.queueId);
+    if (answer === 'refused' && isSeen) faults.push(`${letter.queueId} was refused and delivered`);
+    if (answer !== 'kept') continue;
+    for (const address of recipientsOf(letter)) {
+      const fault = countRecipient(witness, letter, address);
+      if (fault !== undefined) faults.push(fault);
+    }
+  }
+  return faults;
+}

@@ -1,0 +1,133 @@
+import { AppendFailed } from '@angarium/log';
+import { type Accepted, BodyType, type Content, encodeRecord, Ret } from '@angarium/records';
+import { type Chance, createChance } from './chance.ts';
+import { type Answer, countMail, type Letter } from './mail-count.ts';
+import { createWorld, LIFETIME_MS, type Plant, type World } from './world.ts';
+
+const MINUTE_MS = 60_000;
+/** Trouble of our own, restarts and new mail end after this; dead hosts stay dead. */
+const TROUBLE_MS = 90 * MINUTE_MS;
+const NEVER = 1;
+
+const POOL = [
+  ...['u1@here.test', 'u2@here.test', 'gone@here.test', 'list@here.test', 'list@here.test'],
+  ...['x@a.test', 'y@a.test', 'x@b.test', 'bad1@b.test', 'x@c.test', 'bad2@c.test', 'x@d.test', 'x@nowhere.test'],
+];
+
+function drawLetter(chance: Chance, number: number): Letter {
+  const recipients = [...new Set(Array.from({ length: chance.between(1, 4) }, () => chance.pick(POOL)))];
+  const sender = chance.hits(0.15) ? '' : chance.hits(0.2) ? `s${number}@a.test` : `s${number}@here.test`;
+  return {
+    sender,
+    notify: chance.pick([0, 0, 0, NEVER, 2, 4, 6, 12, 14]),
+    recipients,
+    isLarge: chance.hits(0.2),
+    queueId: `M${String(number).padStart(25, '0')}`,
+  };
+}
+
+const bodyOf = ({ queueId, isLarge }: Letter) => Buffer.from(`Subject: ${queueId}\r\n\r\n${isLarge ? 'line\r\n'.repeat(50) : 'x\r\n'}`);
+
+async function place(world: World, letter: Letter): Promise<Content> {
+  const body = bodyOf(letter);
+  const place = { octets: body.length, laneBlob: false };
+  if (!letter.isLarge) return { ...place, place: { $case: 'inline', value: body } };
+  await world.blobs.put(`shared/${letter.queueId}`, body);
+  return { ...place, place: { $case: 'blobKey', value: `shared/${letter.queueId}` } };
+}
+
+async function accept(world: World, letter: Letter): Promise<Accepted> {
+  const { queueId, sender, notify, recipients } = letter;
+  const envelope = {
+    ...{ queueId, reversePath: sender, envid: '', ret: Ret.HDRS, bodyType: BodyType.SEVEN_BIT, smtputf8: false, headerUtf8: false },
+    ...{ tenant: 'mx', priority: 0, acceptedAtMs: world.time.nowMs(), parentQueueId: '', traceparent: '', messageId: `<${queueId}>` },
+  };
+  return {
+    envelope,
+    recipients: recipients.map((forwardPath) => ({ forwardPath, notify, orcpt: '' })),
+    content: await place(world, letter),
+    laneTableVersion: world.laneTable.version,
+  };
+}
+
+/** Does what ingress does at the end of DATA. A process that is killed meanwhile answers nothing: in doubt. */
+async function submit(world: World, letter: Letter, partition: number): Promise<Answer> {
+  const value = await accept(world, letter);
+  try {
+    await world.now.log.append('mail.in', partition, [encodeRecord({ $case: 'accepted', value })]);
+    return 'kept';
+  } catch (error) {
+    return error instanceof AppendFailed && !error.inDoubt ? 'refused' : 'inDoubt';
+  }
+}
+
+interface Run {
+  readonly world: World;
+  readonly chance: Chance;
+  readonly answers: Map<Letter, Answer>;
+  readonly faults: string[];
+}
+
+/** The count of promise 2 is right at every instant, not only in the end. */
+function audit({ world, faults }: Run): void {
+  const report = world.now.delivery.accounting();
+  if (report !== undefined && report.difference !== 0 && faults.length < 10)
+    faults.push(`accounting at ${world.time.nowMs()}: ${JSON.stringify(report)}`);
+}
+
+/** Letters and misfortunes, each at its time. */
+function drawEvents({ world, chance, answers }: Run): readonly { readonly atMs: number; readonly run: () => Promise<void> }[] {
+  const events: { atMs: number; run: () => Promise<void> }[] = [];
+  const add = (count: number, run: () => Promise<void>) => {
+    for (let left = count; left > 0; left--) events.push({ atMs: chance.between(0, TROUBLE_MS), run });
+  };
+  let number = 0;
+  add(chance.between(3, 16), async () => {
+    const letter = drawLetter(chance, number++);
+    answers.set(letter, 'inDoubt');
+    // Not waited for: a slow log must not keep the world from turning.
+    submit(world, letter, chance.between(0, 1)).then(
+      (answer) => answers.set(letter, answer),
+      () => {},
+    );
+  });
+  add(chance.between(0, 4), () => world.crash());
+  add(chance.between(0, 1), () => world.restart());
+  add(chance.between(0, 2), () =>
+    world.addLaneTable({ localSpread: chance.between(1, 3), spreads: [{ domain: 'a.test', lanes: chance.between(1, 3) }] }),
+  );
+  return events.sort((one, other) => one.atMs - other.atMs);
+}
+
+export interface Outcome {
+  /** What is wrong, in words; empty: every letter is accounted for. */
+  readonly faults: readonly string[];
+  readonly letters: number;
+  readonly taken: number;
+}
+
+/** One life of a cluster of one, from its first letter until nothing is queued any more. */
+export async function simulate(seed: number, plant?: Plant): Promise<Outcome> {
+  const chance = createChance(seed);
+  const world = createWorld(chance.fork(), plant);
+  const run: Run = { world, chance, answers: new Map(), faults: [] };
+  const turn = () => audit(run);
+  await world.addLaneTable({ localSpread: 2 });
+  await world.start();
+  const startMs = world.time.nowMs();
+  for (const event of drawEvents(run)) {
+    await world.time.pass(Math.max(0, startMs + event.atMs - world.time.nowMs()), turn);
+    await event.run();
+  }
+  world.calm();
+  await world.time.pass(TROUBLE_MS + LIFETIME_MS, turn);
+  await world.time.settle();
+  const faults = [...run.faults, ...world.alarms, ...countMail(world.witness, run.answers)];
+  const report = world.now.delivery.accounting();
+  if (report === undefined || report.queued !== 0) faults.push(`still queued: ${JSON.stringify(report)}`);
+  if (world.now.delivery.notReady().length > 0) faults.push(...world.now.delivery.notReady());
+  world.now.clock.kill();
+  world.now.log.crash();
+  await world.time.settle();
+  return { faults, letters: run.answers.size, taken: world.witness.queueIds.size };
+}

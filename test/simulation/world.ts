@@ -1,0 +1,220 @@
+import { createMemoryBlobs } from '@angarium/blob';
+import { createDelivery, type Delivery } from '@angarium/delivery';
+import { createLaneTable } from '@angarium/lanes';
+import { AppendFailed, createMemoryStorage, type Log, type MemoryLog, openMemoryLog } from '@angarium/log';
+import { encodeRecord, type LaneTable } from '@angarium/records';
+import { createRouting, type Routing, type RoutingDeps } from '@angarium/routing';
+import { type Directory, Placement, type Target, Unavailable } from '@angarium/rpc';
+import { configSchema, type Logger, type Metrics } from '@angarium/runtime';
+import type { Chance } from './chance.ts';
+import { createHosts, createStore, drawHosts, type Ledger } from './hosts.ts';
+import { createVirtualTime, type ProcessClock, type VirtualTime } from './virtual-time.ts';
+import { createWitness, type Witness } from './witness.ts';
+
+const MINUTE_MS = 60_000;
+const LANES = 3;
+export const START_MS = 1_700_000_000_000;
+
+/** Queues live for hours instead of days, and little is far; everything else is as shipped. */
+const CONFIG = configSchema.parse({
+  hostname: 'angarium.test',
+  delivery: {
+    retryMs: [1, 5, 10, 20, 30].map((minutes) => minutes * MINUTE_MS),
+    lifetimeMs: 180 * MINUTE_MS,
+    bounceLifetimeMs: 90 * MINUTE_MS,
+    warnAfterMs: 60 * MINUTE_MS,
+    housekeepingMs: 7 * MINUTE_MS,
+    historyMs: 15 * MINUTE_MS,
+    moveAfterRecords: 12,
+    sharedBlobMs: 100 * MINUTE_MS,
+    sweepEveryMs: 20 * MINUTE_MS,
+  },
+});
+export const LIFETIME_MS = CONFIG.delivery.lifetimeMs + CONFIG.delivery.bounceLifetimeMs;
+export const COPY_MS = 20_000;
+
+const none = () => {};
+const METRICS: Metrics = {
+  counter: () => ({ inc: none }),
+  gauge: () => ({ set: none }),
+  gaugeOf: none,
+  histogram: () => ({ observe: none }),
+  scrape: async () => ({ contentType: '', text: '' }),
+};
+
+/** A log that does not keep its word, for the one who asks. */
+export type Plant = (log: Log, asker: 'routing' | 'delivery') => Log;
+
+interface Running {
+  readonly clock: ProcessClock;
+  readonly log: MemoryLog;
+  readonly delivery: Delivery;
+  readonly routing: Routing;
+}
+
+export interface World {
+  readonly time: VirtualTime;
+  readonly witness: Witness;
+  /** Lines that must never be written. */
+  readonly alarms: readonly string[];
+  /** Newest lane table: what mail is stamped with. */
+  laneTable: LaneTable;
+  /** From now on nothing fails any more but hosts that are dead. */
+  calm(): void;
+  isCalm(): boolean;
+  readonly now: Running;
+  start(): Promise<void>;
+  /** As by kill -9; then started again over what is durable. */
+  crash(): Promise<void>;
+  /** As by SIGTERM. */
+  restart(): Promise<void>;
+  addLaneTable(table: Partial<LaneTable>): Promise<void>;
+  blobs: ReturnType<typeof createMemoryBlobs>;
+}
+
+const ALARMS = [
+  'delivery.accounting.differed',
+  'delivery.lane.halted',
+  'routing.partition.halted',
+  'routing.record.dead',
+  'delivery.original.missing',
+];
+
+function createAlarm(alarms: string[]): Logger {
+  const ring = (fields: object, event: string) => {
+    if (ALARMS.includes(event)) alarms.push(`${event} ${JSON.stringify(fields)}`);
+  };
+  const logger: Logger = { debug: none, info: none, warn: ring, error: ring, child: () => logger };
+  return logger;
+}
+
+const at = (address: string) => address.slice(address.indexOf('@') + 1);
+
+/** `list` leads to five addresses of every kind. */
+export const MEMBERS = ['u1@here.test', 'member@a.test', 'bad@b.test', 'member@c.test', 'gone@here.test'] as const;
+/** Addresses that a recipient is expanded to. */
+export const expand = (address: string): readonly string[] => (address === 'list@here.test' ? MEMBERS : [address]);
+
+function targetOf(address: string): Target {
+  if (at(address) !== 'here.test') return { address, placement: Placement.MX, name: at(address) };
+  return { address, placement: address.startsWith('gone') ? Placement.UNKNOWN_USER : Placement.MAILBOX, name: address };
+}
+
+function createDirectory(chance: Chance, isCalm: () => boolean): NonNullable<RoutingDeps['directory']> {
+  const expandAll: Directory['expand'] = async ({ forwardPaths }) => {
+    if (!isCalm() && chance.hits(0.03)) throw new Unavailable('the directory is down');
+    return { expansions: forwardPaths.map((path) => ({ targets: expand(path).map(targetOf) })) };
+  };
+  return { directory: { expand: expandAll }, admin: {}, close: async () => {} } as unknown as NonNullable<RoutingDeps['directory']>;
+}
+
+/** Everything durable in a lane passes the witness, whoever wrote it. */
+function observed(log: MemoryLog, witness: Witness): MemoryLog {
+  const append: Log['append'] = async (topic, partition, values) => {
+    try {
+      const offset = await log.append(topic, partition, values);
+      if (topic === 'mail.lane') witness.record(values);
+      return offset;
+    } catch (error) {
+      if (topic === 'mail.lane' && error instanceof AppendFailed && error.inDoubt) witness.record(values);
+      throw error;
+    }
+  };
+  return { ...log, append };
+}
+
+export function createWorld(chance: Chance, plant: Plant = (log) => log): World {
+  const time = createVirtualTime(START_MS);
+  const witness = createWitness();
+  const storage = createMemoryStorage();
+  const blobs = createMemoryBlobs({ nowMs: time.nowMs });
+  const ledger: Ledger = new Set();
+  const hosts = drawHosts(chance, START_MS);
+  const tables = new Map<number, LaneTable>();
+  const alarms: string[] = [];
+  const logger = createAlarm(alarms);
+  const trouble = chance.hits(0.8) ? chance.next() * 0.06 : 0;
+  let isQuiet = false;
+  let isOver = false;
+  const isCalm = () => isQuiet;
+  const fates = chance.fork();
+
+  const fate: Parameters<typeof openMemoryLog>[0]['fate'] = () => {
+    if (isOver || isQuiet) return 'kept';
+    const drawn = fates.hits(trouble) ? 'lost' : fates.hits(trouble) ? 'inDoubt' : fates.hits(trouble) ? 'twice' : 'kept';
+    if (drawn === 'twice') time.world.after(fates.between(1, COPY_MS), () => now.log.landCopies());
+    return fates.hits(trouble) ? time.world.wait(fates.between(1, 3000)).then(() => drawn) : drawn;
+  };
+  const open = (): Running => {
+    const clock = time.process();
+    const log = observed(
+      openMemoryLog({
+        partitions: { 'mail.in': 2, 'mail.in.bulk': 1, 'mail.lane': LANES, 'mail.control': 1, 'mail.dead': 1 },
+        ...{ nowMs: time.nowMs, storage, fate },
+      }),
+      witness,
+    );
+    const draws = chance.fork();
+    const base = { config: CONFIG, clock, random: draws.next, logger, metrics: METRICS, blobs };
+    const outside = { chance: chance.fork(), clock, witness, isCalm };
+    const directory = createDirectory(chance.fork(), isCalm);
+    const routing = createRouting({ ...base, log: plant(log, 'routing'), directory, laneTable: (version) => tables.get(version) });
+    const delivery = createDelivery({
+      ...base,
+      ...{ log: plant(log, 'delivery'), ownerName: 'simulation' },
+      ...{ transports: [createHosts({ ...outside, hosts })], mailbox: createStore(ledger, outside) },
+    });
+    return { clock, log, delivery, routing };
+  };
+  let now = open();
+  const start = async () => {
+    const started = Promise.all([now.routing.start(), now.delivery.start()]);
+    started.catch(() => {});
+    await time.settle();
+  };
+  const kill = () => {
+    now.clock.kill();
+    now.log.crash();
+    witness.processDied();
+  };
+  const world: World = {
+    time,
+    witness,
+    alarms,
+    blobs,
+    laneTable: createLaneTable({ version: 0, lanes: LANES }),
+    calm() {
+      isQuiet = true;
+    },
+    isCalm,
+    get now() {
+      return now;
+    },
+    start,
+    async crash() {
+      kill();
+      await time.settle();
+      now = open();
+      await start();
+    },
+    async restart() {
+      let stopped = false;
+      const stopping = Promise.all([now.delivery.stop(), now.routing.stop()]).then(() => {
+        stopped = true;
+      });
+      stopping.catch(() => {});
+      for (let seconds = 0; !stopped && seconds < 60; seconds++) await time.pass(1000);
+      if (!stopped) throw new Error('the services did not stop within 60 s');
+      await world.crash();
+    },
+    async addLaneTable(fields) {
+      const table = createLaneTable({ lanes: LANES, ...fields, version: world.laneTable.version + 1 });
+      isOver = true;
+      await now.log.append('mail.control', 0, [encodeRecord({ $case: 'laneTable', value: table })]);
+      isOver = false;
+      tables.set(table.version, table);
+      world.laneTable = table;
+    },
+  };
+  return world;
+}
