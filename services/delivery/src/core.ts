@@ -1,5 +1,6 @@
 import type { LiveRecipient } from '@angarium/lanes';
 import { createScheduler, type Scheduler } from '@angarium/scheduler';
+import { type Care, createCare } from './careful.ts';
 import { type Contents, createContents } from './contents.ts';
 import type { DeliveryDeps } from './deps.ts';
 import { createHops, type Hops } from './hops.ts';
@@ -35,6 +36,7 @@ export interface Core {
   readonly hops: Hops;
   readonly contents: Contents;
   readonly flights: Map<LiveRecipient, Flight>;
+  readonly care: Care;
   /** By lane number. */
   readonly lanes: Lane[];
   /** Last word of a site that failed or asked for less, for the queue tools. */
@@ -66,6 +68,7 @@ export function createCore(deps: DeliveryDeps): Core {
     }),
     contents: createContents({ log, blobs, cacheOctets: config.delivery.bodyCacheOctets }),
     flights: new Map(),
+    care: createCare(deps),
     lanes: [],
     lastReplies: new Map(),
     resumedAtMs: 0,

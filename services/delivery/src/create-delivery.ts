@@ -47,6 +47,7 @@ function createHooks({ core, dispatch, notifier, projection }: Parts): LaneHooks
     onLive(lane) {
       core.meters.replay.observe((clock.nowMs() - startedAtMs) / 1000);
       logger.info({ lane: lane.number, epoch: lane.epoch, live: lane.fold.liveRecipients }, 'delivery.lane.owned');
+      core.care.begin(lane);
       takeOver(core, notifier, lane);
     },
     onBatch: () => dispatch.pump(),
@@ -87,8 +88,8 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   const { lanes } = core;
   const parts: Parts = { core, dispatch: createDispatch(core), notifier: createNotifier(core), projection: createProjection(core) };
   const { dispatch, notifier, projection } = parts;
-  const upkeep = createUpkeep(core, projection);
   const control = createControl(deps, createSuspender(core, dispatch.pump));
+  const upkeep = createUpkeep(core, projection, control);
   core.laneTableVersion = () => control.fold.laneTable?.version ?? 0;
   exportAccounting(deps.metrics, () => projection.report());
   exportGauges(core, dispatch, upkeep);

@@ -124,10 +124,10 @@ test('a second copy of an outcome changes nothing', async () => {
 test('a missing content defers without spending, rings, and goes on when it is there', async () => {
   const world = createWorld();
   await world.start();
-  await world.enqueue({ queueId: 'Q1', to: [toMx('a@there.test')], blobKey: 'in/Q1' });
+  await world.enqueue({ queueId: 'Q1', to: [toMx('a@there.test')], blobKey: 'shared/Q1' });
   assert.deepEqual(world.outcomes(), []);
   assert.ok(world.lines.some(({ level, event, queueId }) => level === 'error' && event === 'delivery.attempt.put_off' && queueId === 'Q1'));
-  await world.blobs.put('in/Q1', Buffer.from('Subject: kept\r\n\r\n'));
+  await world.blobs.put('shared/Q1', Buffer.from('Subject: kept\r\n\r\n'));
   await world.clock.pass(5000);
   assert.deepEqual(
     world.remote.jobs.map(({ content }) => content),
@@ -171,4 +171,56 @@ test('stop does not wait for a host longer than drainMs', async () => {
   assert.equal(isOver, false);
   await world.clock.pass(10_000);
   await stopped;
+});
+
+test('the message that kills its worker is found, set aside and rings; all others are delivered', async () => {
+  const world = createWorld();
+  const isDeadly = (queueId: string) => queueId === 'KILLER';
+  let killed = false;
+  world.remote.hosts.set('there.test', (job) => {
+    if (!isDeadly(job.queueId)) return every(job, {});
+    killed = true;
+    return new Promise(() => {});
+  });
+  await world.start();
+  await world.enqueueAll(['Q1', 'KILLER', 'Q2'].map((queueId) => ({ queueId, to: [toMx(`${queueId}@there.test`)] })));
+  let starts = 0;
+  for (; killed && starts < 10; starts++) {
+    killed = false;
+    await world.kill();
+    await world.clock.pass(1000);
+    await world.start();
+    await settle();
+  }
+  assert.ok(starts >= 3 && starts < 8, `${starts} starts`);
+  assert.deepEqual(world.results().toSorted(), ['Q1@there.test delivered', 'Q2@there.test delivered']);
+  assert.ok(
+    world.lines.some(({ level, event, queueId }) => level === 'error' && event === 'delivery.message.set_aside' && queueId === 'KILLER'),
+  );
+  const [waiting] = (await world.delivery.queue.show({ queueId: 'KILLER' })).recipients;
+  assert.match(waiting?.explanation ?? '', /set aside/);
+  world.remote.hosts.clear();
+  await world.delivery.queue.flush({ filter: undefined });
+  await settle();
+  assert.equal(world.results().at(-1), 'KILLER@there.test delivered');
+  await world.stop();
+});
+
+test('mail.control stays short: a snapshot says what its records said', async () => {
+  const world = createWorld({ housekeepingMs: MINUTE });
+  await world.start();
+  await world.delivery.queue.suspend({ scope: 'tenant:kept', reason: '' });
+  for (let n = 0; n < 600; n++) {
+    await world.delivery.queue.suspend({ scope: 'all', reason: '' });
+    await world.delivery.queue.resume({ scope: 'all' });
+  }
+  await world.clock.pass(2 * MINUTE);
+  assert.ok((await world.log.marks('mail.control', 0)).low > 1000);
+  await world.kill();
+  await world.start();
+  assert.deepEqual(
+    (await world.delivery.queue.suspensions()).suspensions.map(({ scope }) => scope),
+    ['tenant:kept'],
+  );
+  await world.stop();
 });

@@ -110,7 +110,7 @@ export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket):
   const flight = createFlight(core.nextAttemptId(lane), { site: ticket.site.key, title: ticket.site.title });
   for (const recipient of recipients) flights.set(recipient, flight);
   const attempt = { lane, message, recipients, route: routed.route, ticket, flight };
-  const ended = await runAttempt(core, attempt);
+  const ended = await core.care.run(lane, message, () => runAttempt(core, attempt));
   await ended.sealed;
   end(core, attempt, ended, faults);
 }

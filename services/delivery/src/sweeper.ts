@@ -2,7 +2,7 @@ import type { Projection } from './accounting/projection.ts';
 import type { Core } from './core.ts';
 
 /** Contents that ingress, routing and notifications write for several lanes. */
-const SHARED = ['in/', 'shared/'] as const;
+const SHARED = 'shared/';
 const LANE = 'lane/';
 /** A content is stored before its record is: by this much at most. */
 const MARGIN_MS = 3_600_000;
@@ -56,12 +56,10 @@ export async function sweepBlobs(core: Core, projection: Projection): Promise<vo
   const beforeMs = Math.min(nowMs - config.delivery.sharedBlobMs, (await unroutedSinceMs(core, projection)) - MARGIN_MS);
   await readToEnds(core);
   const named = namedKeys(core);
-  for (const prefix of SHARED) {
-    for await (const { key, storedAtMs } of blobs.list(prefix)) {
-      if (storedAtMs >= beforeMs || named.has(key)) continue;
-      await blobs.delete(key);
-      core.meters.swept.inc();
-    }
+  for await (const { key, storedAtMs } of blobs.list(SHARED)) {
+    if (storedAtMs >= beforeMs || named.has(key)) continue;
+    await blobs.delete(key);
+    core.meters.swept.inc();
   }
   for await (const { key, storedAtMs } of blobs.list(LANE)) {
     if (storedAtMs < nowMs - MARGIN_MS && isOrphan(core, key)) await blobs.delete(key);

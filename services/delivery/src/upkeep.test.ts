@@ -128,18 +128,18 @@ test('shared contents are deleted by age, but never one that waiting, unrouted o
   const world = createWorld({ sharedBlobMs: DAY, lifetimeMs: 30 * DAY, historyMs: 30 * DAY });
   world.remote.hosts.set('there.test', defers);
   await world.start();
-  for (const key of ['in/old', 'shared/old', 'in/live', 'mail/others']) await world.blobs.put(key, Buffer.from('x'));
-  await world.enqueue({ queueId: 'W', to: [toMx('a@there.test')], blobKey: 'in/live' });
+  for (const key of ['shared/old', 'shared/live', 'mail/others']) await world.blobs.put(key, Buffer.from('x'));
+  await world.enqueue({ queueId: 'W', to: [toMx('a@there.test')], blobKey: 'shared/live' });
   const { put } = world.blobs;
   world.blobs.put = async (key, body) => (key.startsWith('lane/') ? Promise.reject(new Error('disk full')) : put(key, body));
   await world.clock.pass(11 * HOUR);
-  await accept(world, 'U', ['a@here.test'], 'in/unrouted');
-  await world.blobs.put('in/unrouted', Buffer.from('x'));
+  await accept(world, 'U', ['a@here.test'], 'shared/unrouted');
+  await world.blobs.put('shared/unrouted', Buffer.from('x'));
   await world.clock.pass(14 * HOUR);
-  assert.deepEqual(await keys(world), ['in/live', 'in/unrouted', 'mail/others']);
+  assert.deepEqual(await keys(world), ['mail/others', 'shared/live', 'shared/unrouted']);
   world.blobs.put = put;
   await world.clock.pass(10 * DAY);
-  assert.deepEqual(await keys(world), ['in/unrouted', 'lane/0/W', 'mail/others'], 'the waiting mail has its own copy now');
+  assert.deepEqual(await keys(world), ['lane/0/W', 'mail/others', 'shared/unrouted'], 'the waiting mail has its own copy now');
   await world.stop();
 });
 

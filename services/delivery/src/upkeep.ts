@@ -1,4 +1,5 @@
 import type { Projection } from './accounting/projection.ts';
+import type { Control } from './control/control.ts';
 import type { Core } from './core.ts';
 import { moveOldest } from './lane/moving.ts';
 import { trimInput, trimLane } from './lane/trimming.ts';
@@ -41,7 +42,7 @@ function createAuditor({ deps }: Core, projection: Projection): () => void {
   };
 }
 
-export function createUpkeep(core: Core, projection: Projection): Upkeep {
+export function createUpkeep(core: Core, projection: Projection, control: Control): Upkeep {
   const { clock, config } = core.deps;
   const { housekeepingMs, sweepEveryMs } = config.delivery;
   const audit = createAuditor(core, projection);
@@ -55,6 +56,7 @@ export function createUpkeep(core: Core, projection: Projection): Upkeep {
     census = takeCensus(core);
     await attempt(core, 'accounting', () => projection.keep());
     audit();
+    if (!isStopped) await attempt(core, 'log', () => control.tend());
     if (!isStopped) await attempt(core, 'lane', () => tendLanes(core, projection));
     for (const input of projection.inputs) if (!isStopped) await attempt(core, 'log', () => trimInput(core, input));
     if (isStopped || clock.nowMs() - sweptAtMs < sweepEveryMs) return;

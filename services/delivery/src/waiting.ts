@@ -90,6 +90,7 @@ export function admit(core: Core, lane: Lane, recipients: readonly LiveRecipient
   const waiting: LiveRecipient[] = [];
   for (const recipient of recipients) {
     if (recipient.state !== 'waiting' || core.flights.has(recipient)) continue;
+    if (core.care.isSetAside(recipient.message) && !recipient.expiryForced) continue;
     const finding = decided(recipient);
     if (finding === undefined) waiting.push(recipient);
     else findings.push(finding);

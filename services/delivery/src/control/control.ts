@@ -18,10 +18,14 @@ export interface Control {
    */
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** Says in one record what many say, and gives those up. */
+  tend(): Promise<void>;
   /** Resolves once it is in force here. */
   append(suspension: Suspension): Promise<void>;
 }
 
+/** Records since the last snapshot at which another one is written. */
+const SNAPSHOT_EVERY = 1000;
 const AT = { topic: 'mail.control', partition: 0 } as const;
 
 /** Applies a record. Returns the suspensions that begin or end by it. */
@@ -72,6 +76,14 @@ export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Sus
       stopping.abort();
       awaiting.fail(new Error('delivery has stopped'));
       await ended;
+    },
+    async tend() {
+      const { low, high } = await log.marks(AT.topic, AT.partition);
+      if (high - Math.max(low, fold.watermark) > SNAPSHOT_EVERY) {
+        const value = encodeRecord({ $case: 'controlSnapshot', value: fold.snapshot() });
+        await awaiting.until(await log.append(AT.topic, AT.partition, [value]));
+      }
+      if (fold.watermark > low) await log.trim(AT.topic, AT.partition, fold.watermark);
     },
     append: async (suspension) =>
       awaiting.until(await log.append(AT.topic, AT.partition, [encodeRecord({ $case: 'suspension', value: suspension })])),

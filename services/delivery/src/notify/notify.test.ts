@@ -202,13 +202,13 @@ test('a long notification goes to the blob store', async () => {
 
 test('a lost original does not keep the sender from being told', async () => {
   const world = createWorld();
-  await world.blobs.put('in/Q1', Buffer.from('Subject: x\r\n\r\n'));
+  await world.blobs.put('shared/Q1', Buffer.from('Subject: x\r\n\r\n'));
   world.remote.hosts.set('there.test', async (job) => {
-    await world.blobs.delete('in/Q1');
+    await world.blobs.delete('shared/Q1');
     return every(job, { result: 'bounced', reply: answer(550, '5.1.1') });
   });
   await world.start();
-  await world.enqueue({ queueId: 'Q1', to: [toMx('a@there.test')], blobKey: 'in/Q1' });
+  await world.enqueue({ queueId: 'Q1', to: [toMx('a@there.test')], blobKey: 'shared/Q1' });
   await settle();
   assert.equal(world.dsns().length, 1);
   assert.ok(world.lines.some(({ level, event }) => level === 'error' && event === 'delivery.original.missing'));

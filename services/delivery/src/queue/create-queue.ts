@@ -6,6 +6,7 @@ import type { Control } from '../control/control.ts';
 import type { Core } from '../core.ts';
 import type { Lane } from '../lane/lane.ts';
 import { reasonOf } from '../pause.ts';
+import { admit } from '../waiting.ts';
 import { listPage } from './listing.ts';
 import { select } from './selection.ts';
 import { summarize } from './summary.ts';
@@ -25,9 +26,11 @@ function parseScope(text: string): string {
 /** What was matched is due now, and the sites that it waits for are tried at once. */
 function flush(core: Core, filter: Filter | undefined): number {
   const nowMs = core.deps.clock.nowMs();
-  const selected = [...select(core, filter)]
-    .map(({ locate }) => locate())
-    .filter(({ unit, standing }) => unit !== undefined && standing.state !== 'suspended');
+  const found = [...select(core, filter)];
+  const setAside = found.filter(({ recipient }) => core.care.isSetAside(recipient.message));
+  for (const { recipient } of setAside) core.care.release(recipient.message);
+  for (const { lane, recipient } of setAside) admit(core, lane, [recipient]);
+  const selected = found.map(({ locate }) => locate()).filter(({ unit, standing }) => unit !== undefined && standing.state !== 'suspended');
   const sites = new Set<string>();
   for (const { unit } of selected) {
     if (unit === undefined) continue;

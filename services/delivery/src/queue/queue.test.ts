@@ -79,7 +79,7 @@ test('each waiting recipient says at which gate it waits and until when', async 
   await world.delivery.queue.suspend({ scope: 'domain:held.test', reason: 'because' });
   await world.enqueue({ queueId: 'Q1', to: [toMx('a@slow.test'), toMx('a@later.test'), toMx('a@unknown.test'), toMx('a@held.test')] });
   await world.enqueue({ queueId: 'Q2', to: [toMx('b@slow.test')] });
-  await world.enqueue({ queueId: 'Q3', to: [toMx('a@lost.test')], blobKey: 'in/Q3' });
+  await world.enqueue({ queueId: 'Q3', to: [toMx('a@lost.test')], blobKey: 'shared/Q3' });
   const { recipients, messageId, found } = await world.delivery.queue.show({ queueId: 'Q1' });
   assert.equal(found, true);
   assert.equal(messageId, '<Q1@here.test>');
@@ -96,7 +96,7 @@ test('each waiting recipient says at which gate it waits and until when', async 
   assert.deepEqual(gates((await world.delivery.queue.show({ queueId: 'Q2' })).recipients), ['b@slow.test ready limit']);
   const lost = (await world.delivery.queue.show({ queueId: 'Q3' })).recipients;
   assert.deepEqual(gates(lost), ['a@lost.test deferred blob']);
-  assert.match(lost[0]?.explanation ?? '', /no blob in\/Q3/);
+  assert.match(lost[0]?.explanation ?? '', /no blob shared\/Q3/);
   await world.stop();
 });
 

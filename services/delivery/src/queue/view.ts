@@ -53,6 +53,14 @@ export function standingOf(core: Core, lane: Lane, recipient: LiveRecipient, uni
     const why = flight.dotted ? 'sent, the reply is awaited' : flight.active ? 'an attempt is under way' : 'its outcome is being written';
     return { state: 'active', gate: 'active', untilMs: 0, why, site: flight.site };
   }
+  if (core.care.isSetAside(recipient.message))
+    return {
+      state: 'suspended',
+      gate: 'none',
+      untilMs: 0,
+      why: 'set aside: its attempts ended several processes; flush or delete it',
+      site: '',
+    };
   if (unit === undefined || lane.state !== 'live')
     return { state: 'ready', gate: 'none', untilMs: 0, why: `lane ${lane.number} is ${lane.state} ${lane.trouble}`.trim(), site: '' };
   const nowMs = core.deps.clock.nowMs();

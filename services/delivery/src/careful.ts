@@ -1,0 +1,58 @@
+import type { LiveMessage } from '@angarium/lanes';
+import type { DeliveryDeps } from './deps.ts';
+import type { Lane } from './lane/lane.ts';
+
+/**
+ * Finds the message that kills its worker. After two owners in a row that died young, a lane announces each attempt in its
+ * journal before it is made, one at a time over all such lanes, for as long as a young death takes. Who was announced and never
+ * heard of again by three owners is set aside, and rings.
+ */
+export interface Care {
+  /** The lane was just taken over. */
+  begin(lane: Lane): void;
+  /** Runs an attempt, alone and announced where its lane must be careful. */
+  run<T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T>;
+  isSetAside(message: LiveMessage): boolean;
+  /** An operator wants it tried all the same. */
+  release(message: LiveMessage): void;
+}
+
+const DEATHS = 2;
+const OWNERS = 3;
+const YOUNG_MS = 60_000;
+
+export function createCare({ clock, logger }: DeliveryDeps): Care {
+  const careful = new Set<Lane>();
+  const setAside = new Set<LiveMessage>();
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const announced = async <T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T> => {
+    const { queueId } = message;
+    await lane.readTo(await lane.append({ $case: 'trying', value: { epoch: lane.epoch, queueId } }));
+    return attempt();
+  };
+  return {
+    begin(lane) {
+      const { recentDeaths, suspects, messages } = lane.fold;
+      for (const [queueId, { owners }] of suspects) {
+        const message = messages.get(queueId);
+        if (message === undefined || owners < OWNERS) continue;
+        setAside.add(message);
+        const cure = 'look at the message; flush it to try it again, or delete it';
+        logger.error({ queueId, lane: lane.number, owners, cure }, 'delivery.message.set_aside');
+      }
+      if (recentDeaths < DEATHS) return;
+      careful.add(lane);
+      logger.warn({ lane: lane.number, recentDeaths }, 'delivery.lane.careful');
+      clock.after(YOUNG_MS, () => careful.delete(lane));
+    },
+    run(lane, message, attempt) {
+      if (!careful.has(lane)) return attempt();
+      const mine = turn.then(() => (careful.has(lane) ? announced(lane, message, attempt) : attempt()));
+      turn = mine.catch(() => {});
+      return mine;
+    },
+    isSetAside: (message) => setAside.has(message),
+    release: (message) => void setAside.delete(message),
+  };
+}
