@@ -63,6 +63,13 @@ test('a changed pair is taken, a bad one is told once and the old one stays', as
   await writeFile(file('in-force.crt'), 'not a certificate');
   await turn();
   assert.equal(changes, 1);
+
+  // A pair that belongs together and that TLS refuses all the same, for its short key.
+  await place('weak.crt', 'weak.key');
+  const inForce = tls.current().cert;
+  await turn();
+  assert.equal(changes, 1);
+  assert.equal(tls.current().cert, inForce);
   tls.close();
 });
 

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import type { Clock } from './clock.ts';
 import type { Logger } from './logger.ts';
 
@@ -24,6 +25,8 @@ export interface TlsFiles {
 async function readPair({ certificateFile, keyFile }: TlsFiles): Promise<KeyPair> {
   const [cert, key] = await Promise.all([readFile(certificateFile), readFile(keyFile)]);
   if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) throw new Error(`${keyFile} is not the key of ${certificateFile}`);
+  // TLS refuses more than a mismatch, such as a short key: listeners that found out would be left without any context.
+  createSecureContext({ key, cert });
   return { key, cert };
 }
 
