@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { simulate } from './simulate.ts';
+import { simulate, type Tally } from './simulate.ts';
 
 export interface Share {
   /** Seeds `first`, `first + step`, ... up to `last`. */
@@ -9,21 +9,19 @@ export interface Share {
 }
 
 export interface Found {
-  readonly seeds: number;
-  readonly letters: number;
+  readonly tallies: readonly Tally[];
   /** Of the first seed that is not in order; later ones are not run. */
   readonly faults: readonly string[];
 }
 
 async function runShare({ first, last, step }: Share): Promise<Found> {
-  let [seeds, letters] = [0, 0];
+  const tallies: Tally[] = [];
   for (let seed = first; seed <= last; seed += step) {
-    const outcome = await simulate(seed);
-    seeds++;
-    letters += outcome.letters;
-    if (outcome.faults.length > 0) return { seeds, letters, faults: [`SEED=${seed}`, ...outcome.faults] };
+    const { faults, tally } = await simulate(seed);
+    tallies.push(tally);
+    if (faults.length > 0) return { tallies, faults: [`SEED=${seed}`, ...faults] };
   }
-  return { seeds, letters, faults: [] };
+  return { tallies, faults: [] };
 }
 
 parentPort?.postMessage(await runShare(workerData as Share));

@@ -14,6 +14,7 @@ export interface Letter {
 }
 
 const NEVER = 1;
+const SUCCESS = 2;
 const FAILURE = 4;
 
 const wantsFailure = ({ sender, notify }: Letter) => sender !== '' && (notify & NEVER) === 0 && (notify === 0 || (notify & FAILURE) !== 0);
@@ -28,6 +29,17 @@ function isReported(reports: readonly string[], address: string, action: string)
   );
 }
 
+/** Members of a list are reported by the list. */
+const wantsSuccess = ({ sender, notify, recipients }: Letter, address: string) =>
+  sender.endsWith('@here.test') && (notify & SUCCESS) !== 0 && recipients.includes(address) && !recipients.includes('list@here.test');
+
+/** A taken one may have been recorded as failed where the reply was lost; an order to delete silences. */
+function isToldOfSuccess(witness: Witness, { queueId, sender }: Letter, address: string): boolean {
+  const reports = witness.reports(sender);
+  const isExplained = witness.allowed(queueId, address) > 1 || witness.isDeleted(queueId, address);
+  return isExplained || isReported(reports, address, 'delivered') || isReported(reports, address, 'relayed');
+}
+
 const recipientsOf = ({ recipients }: Letter) => new Set(recipients.flatMap(expand));
 
 function countRecipient(witness: Witness, letter: Letter, address: string): string | undefined {
@@ -38,7 +50,10 @@ function countRecipient(witness: Witness, letter: Letter, address: string): stri
   const failed = isReported(witness.reports(sender), address, 'failed');
   if (taken > allowed) return `${who} was taken ${taken} times, and only ${allowed} are explained`;
   if (taken > 0 && failed && allowed === 1) return `${who} was taken and reported as failed`;
+  if (taken > 0 && wantsSuccess(letter, address) && !isToldOfSuccess(witness, letter, address))
+    return `${who} was taken and its sender not told`;
   if (taken > 0) return undefined;
+  if (witness.isDeleted(queueId, address)) return undefined;
   if (!witness.isConcluded(queueId, address)) return `${who} was lost`;
   // A sender elsewhere may be out of reach itself.
   if (wantsFailure(letter) && sender.endsWith('@here.test') && !failed) return `${who} failed and its sender was not told`;

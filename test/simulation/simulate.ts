@@ -75,6 +75,23 @@ function audit({ world, faults }: Run): void {
     faults.push(`accounting at ${world.time.nowMs()}: ${JSON.stringify(report)}`);
 }
 
+const EVERYTHING = { queueId: '', domain: '', site: '', tenant: '', state: '', olderThanMs: 0 };
+
+/** An order of an operator. It may fail, and be in the log all the same. */
+async function operate({ now }: World, chance: Chance, letters: readonly Letter[]): Promise<void> {
+  const { queue } = now.delivery;
+  const order = chance.between(0, 4);
+  if (order === 0) await queue.flush({ filter: EVERYTHING });
+  else if (order === 1) await queue.suspend({ scope: chance.pick(['domain:a.test', 'tenant:mx', 'all']), reason: 'test' });
+  else if (order === 2) for (const { scope } of (await queue.suspensions()).suspensions) await queue.resume({ scope });
+  else if (letters.length > 0) await queue.delete({ filter: { ...EVERYTHING, queueId: chance.pick(letters).queueId } });
+}
+
+async function resumeAll({ now }: World): Promise<void> {
+  const { queue } = now.delivery;
+  for (const { scope } of (await queue.suspensions()).suspensions) await queue.resume({ scope });
+}
+
 /** Letters and misfortunes, each at its time. */
 function drawEvents({ world, chance, answers }: Run): readonly { readonly atMs: number; readonly run: () => Promise<void> }[] {
   const events: { atMs: number; run: () => Promise<void> }[] = [];
@@ -92,18 +109,48 @@ function drawEvents({ world, chance, answers }: Run): readonly { readonly atMs: 
     );
   });
   add(chance.between(0, 4), () => world.crash());
+  // A crash loop: each life is too short to get far.
+  if (chance.hits(0.3))
+    add(1, async () => {
+      for (let deaths = chance.between(2, 4); deaths > 0; deaths--) {
+        await world.crash();
+        await world.time.pass(chance.between(0, 4000));
+      }
+    });
   add(chance.between(0, 1), () => world.restart());
   add(chance.between(0, 2), () =>
     world.addLaneTable({ localSpread: chance.between(1, 3), spreads: [{ domain: 'a.test', lanes: chance.between(1, 3) }] }),
   );
+  add(chance.between(0, 5), async () => void operate(world, chance, [...answers.keys()]).catch(() => {}));
   return events.sort((one, other) => one.atMs - other.atMs);
 }
 
 export interface Outcome {
   /** What is wrong, in words; empty: every letter is accounted for. */
   readonly faults: readonly string[];
+  readonly tally: Tally;
+}
+
+/** What was there to be found wrong. */
+export interface Tally {
   readonly letters: number;
   readonly taken: number;
+  readonly moved: number;
+  readonly trimmed: number;
+  readonly orders: number;
+  readonly owners: number;
+}
+
+function tallyOf({ world, answers }: Run): Tally {
+  const { witness } = world;
+  return {
+    letters: answers.size,
+    taken: witness.queueIds.size,
+    moved: witness.records('moved'),
+    trimmed: world.trimmed(),
+    orders: witness.records('admin'),
+    owners: witness.records('owner'),
+  };
 }
 
 /** One life of a cluster of one, from its first letter until nothing is queued any more. */
@@ -120,6 +167,8 @@ export async function simulate(seed: number, plant?: Plant): Promise<Outcome> {
     await event.run();
   }
   world.calm();
+  await world.time.pass(MINUTE_MS, turn);
+  await resumeAll(world);
   await world.time.pass(TROUBLE_MS + LIFETIME_MS, turn);
   await world.time.settle();
   const faults = [...run.faults, ...world.alarms, ...countMail(world.witness, run.answers)];
@@ -129,5 +178,5 @@ export async function simulate(seed: number, plant?: Plant): Promise<Outcome> {
   world.now.clock.kill();
   world.now.log.crash();
   await world.time.settle();
-  return { faults, letters: run.answers.size, taken: world.witness.queueIds.size };
+  return { faults, tally: tallyOf(run) };
 }

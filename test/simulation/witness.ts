@@ -1,4 +1,4 @@
-import { decodeRecord, Result } from '@angarium/records';
+import { AdminAction, decodeRecord, type Kind, Result } from '@angarium/records';
 
 /** What was really seen outside of the queue: it believes neither the log nor the services. */
 export interface Witness {
@@ -13,6 +13,10 @@ export interface Witness {
   taken(queueId: string, address: string): number;
   allowed(queueId: string, address: string): number;
   isConcluded(queueId: string, address: string): boolean;
+  /** An operator's order to delete it is in a lane. */
+  isDeleted(queueId: string, address: string): boolean;
+  /** How often a lane got a record of this kind. */
+  records(kind: Kind['$case']): number;
   readonly queueIds: ReadonlySet<string>;
   /** Those that are no status reports. */
   readonly letters: ReadonlySet<string>;
@@ -20,19 +24,30 @@ export interface Witness {
   reports(to: string): readonly string[];
 }
 
+const EVERYBODY = '*';
 const keyOf = (queueId: string, address: string) => `${queueId} ${address}`;
 
-function outcomesOf(value: Uint8Array): { readonly result: Result; readonly recipient: string }[] {
-  const decoded = decodeRecord(value);
-  if (decoded.is !== 'known' || decoded.kind.$case !== 'outcome') return [];
-  const { queueId, recipients } = decoded.kind.value;
+const kindsOf = (values: readonly Uint8Array[]): Kind[] =>
+  values.map(decodeRecord).flatMap((decoded) => (decoded.is === 'known' ? [decoded.kind] : []));
+
+function deletionsOf(kind: Kind): string[] {
+  if (kind.$case !== 'admin' || kind.value.action !== AdminAction.DELETE) return [];
+  const { queueId, addresses } = kind.value;
+  return addresses.length === 0 ? [keyOf(queueId, EVERYBODY)] : addresses.map((address) => keyOf(queueId, address));
+}
+
+function outcomesOf(kind: Kind): { readonly result: Result; readonly recipient: string }[] {
+  if (kind.$case !== 'outcome') return [];
+  const { queueId, recipients } = kind.value;
   return recipients.flatMap(({ result, addresses }) => addresses.map((address) => ({ result, recipient: keyOf(queueId, address) })));
 }
 
 export function createWitness(): Witness {
   const takes = new Map<string, number>();
   const doubts = new Map<string, number>();
+  const counts = new Map<string, number>();
   const finals = new Set<string>();
+  const deleted = new Set<string>();
   const delivered = new Set<string>();
   const reports = new Map<string, string[]>();
   const queueIds = new Set<string>();
@@ -52,7 +67,10 @@ export function createWitness(): Witness {
     },
     doubt: (queueId, address) => void add(doubts, keyOf(queueId, address)),
     record(values) {
-      for (const { result, recipient } of values.flatMap(outcomesOf)) {
+      const kinds = kindsOf(values);
+      for (const kind of kinds) add(counts, kind.$case);
+      for (const recipient of kinds.flatMap(deletionsOf)) deleted.add(recipient);
+      for (const { result, recipient } of kinds.flatMap(outcomesOf)) {
         if (result !== Result.DEFERRED) finals.add(recipient);
         if (result === Result.DELIVERED) delivered.add(recipient);
       }
@@ -64,6 +82,8 @@ export function createWitness(): Witness {
     taken: (queueId, address) => takes.get(keyOf(queueId, address)) ?? 0,
     allowed: (queueId, address) => 1 + (doubts.get(keyOf(queueId, address)) ?? 0),
     isConcluded: (queueId, address) => finals.has(keyOf(queueId, address)),
+    isDeleted: (queueId, address) => deleted.has(keyOf(queueId, address)) || deleted.has(keyOf(queueId, EVERYBODY)),
+    records: (kind) => counts.get(kind) ?? 0,
     reports: (to) => reports.get(to) ?? [],
   };
 }

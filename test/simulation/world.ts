@@ -1,4 +1,4 @@
-import { createMemoryBlobs } from '@angarium/blob';
+import { type BlobStore, createMemoryBlobs } from '@angarium/blob';
 import { createDelivery, type Delivery } from '@angarium/delivery';
 import { createLaneTable } from '@angarium/lanes';
 import { AppendFailed, createMemoryStorage, type Log, type MemoryLog, openMemoryLog } from '@angarium/log';
@@ -13,6 +13,7 @@ import { createWitness, type Witness } from './witness.ts';
 
 const MINUTE_MS = 60_000;
 const LANES = 3;
+const lanes = Array.from({ length: LANES }, (_, lane) => lane);
 export const START_MS = 1_700_000_000_000;
 
 /** Queues live for hours instead of days, and little is far; everything else is as shipped. */
@@ -63,6 +64,8 @@ export interface World {
   calm(): void;
   isCalm(): boolean;
   readonly now: Running;
+  /** Records that were given up below watermarks of lanes. */
+  trimmed(): number;
   start(): Promise<void>;
   /** As by kill -9; then started again over what is durable. */
   crash(): Promise<void>;
@@ -108,6 +111,24 @@ function createDirectory(chance: Chance, isCalm: () => boolean): NonNullable<Rou
   return { directory: { expand: expandAll }, admin: {}, close: async () => {} } as unknown as NonNullable<RoutingDeps['directory']>;
 }
 
+/** A blob store that is down for an instant now and then. */
+function createShakyBlobs(blobs: BlobStore, chance: Chance, isCalm: () => boolean): BlobStore {
+  const stumble = () => {
+    if (!isCalm() && chance.hits(0.02)) throw new Error('the blob store is down');
+  };
+  return {
+    ...blobs,
+    put: async (key, body) => {
+      stumble();
+      await blobs.put(key, body);
+    },
+    get: async (key) => {
+      stumble();
+      return blobs.get(key);
+    },
+  };
+}
+
 /** Everything durable in a lane passes the witness, whoever wrote it. */
 function observed(log: MemoryLog, witness: Witness): MemoryLog {
   const append: Log['append'] = async (topic, partition, values) => {
@@ -128,6 +149,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
   const witness = createWitness();
   const storage = createMemoryStorage();
   const blobs = createMemoryBlobs({ nowMs: time.nowMs });
+  const shaky = createShakyBlobs(blobs, chance.fork(), () => isQuiet);
   const ledger: Ledger = new Set();
   const hosts = drawHosts(chance, START_MS);
   const tables = new Map<number, LaneTable>();
@@ -155,7 +177,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
       witness,
     );
     const draws = chance.fork();
-    const base = { config: CONFIG, clock, random: draws.next, logger, metrics: METRICS, blobs };
+    const base = { config: CONFIG, clock, random: draws.next, logger, metrics: METRICS, blobs: shaky };
     const outside = { chance: chance.fork(), clock, witness, isCalm };
     const directory = createDirectory(chance.fork(), isCalm);
     const routing = createRouting({ ...base, log: plant(log, 'routing'), directory, laneTable: (version) => tables.get(version) });
@@ -168,8 +190,11 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
   };
   let now = open();
   const start = async () => {
-    const started = Promise.all([now.routing.start(), now.delivery.start()]);
-    started.catch(() => {});
+    const { routing, delivery } = now;
+    // Whoever cannot start ends, and is started again.
+    Promise.all([routing.start(), delivery.start()]).catch(() => {
+      time.world.after(1000, () => void (now.delivery === delivery && world.crash()));
+    });
     await time.settle();
   };
   const kill = () => {
@@ -190,6 +215,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
     get now() {
       return now;
     },
+    trimmed: () => lanes.reduce((sum, lane) => sum + (storage.partitions.get(`mail.lane/${lane}`)?.low ?? 0), 0),
     start,
     async crash() {
       kill();
