@@ -32,6 +32,14 @@ test('EHLO offers what the listener and the state of TLS allow, and nothing else
   secure.destroy();
 });
 
+test('the greeting comes first, also to a client that did not wait for it', async (t) => {
+  const server = await startIngress(t);
+  const client = await RawClient.open(server.port('mx'));
+  client.send('EHLO client.example\r\nQUIT\r\n');
+  assert.deepEqual(await client.lines(3), ['220 mx.test ESMTP', '250 STARTTLS', '221 2.0.0 Bye']);
+  client.destroy();
+});
+
 /** Commands of one session at the MX listener and the last line of each reply. */
 const DIALOG: readonly (readonly [string, string])[] = [
   ['MAIL FROM:<a@b>', '503 5.5.1 Send HELO or EHLO first'],

@@ -88,6 +88,15 @@ export class IngressServer extends SMTPServer {
     });
   }
 
+  /** At once: a command that came early must not be answered before the greeting. */
+  override onConnect(_session: SMTPServerSession, callback: () => void): void {
+    callback();
+  }
+
+  override onSecure(_socket: Socket, _session: SMTPServerSession, callback: () => void): void {
+    callback();
+  }
+
   override onAuth(
     auth: SMTPServerAuthentication,
     session: SMTPServerSession,
