@@ -262,13 +262,12 @@ async function recoverInto(segments: Segments, { folder, files, checkedOctets }:
   const ids = names.flatMap((name) => idOf(name, 'seg') ?? []).sort((one, other) => one - other);
   const partitions: Partitions = new Map();
   const commits = new Map<string, number>();
-  const nextSegment = (ids.at(-1) ?? 0) + 1;
   const { newest, unused } = await findNewest(ids, segments);
   if (newest === undefined) {
-    // The very first segment may have been torn: then nothing was ever appended.
+    // The very first segment may have been torn: then nothing was ever appended. Its number stays the sign of that.
     if (ids.length > 0 && ids[0] !== 1) throw new DamagedLog(`${folder}: no segment can be read; restore the data folder from a backup`);
     for (const id of unused) await files.rename(segments.path(id), `${segments.path(id)}.torn`);
-    return { segments, nextSegment, partitions, commits, incarnation: 1, setAside: unused.map((id) => `${segments.path(id)}.torn`) };
+    return { segments, nextSegment: 1, partitions, commits, incarnation: 1, setAside: unused.map((id) => `${segments.path(id)}.torn`) };
   }
   takeMarks(newest, partitions, commits);
   const missing = newest.state.segments.filter(([id]) => !ids.includes(id)).map(([id]) => segments.path(id));
@@ -278,5 +277,6 @@ async function recoverInto(segments: Segments, { folder, files, checkedOctets }:
   checkComplete(newest, taking);
   for (const all of partitions.values()) for (const index of all) index.next = index.high;
   const setAside = await tidy({ newest, unused, names }, segments, files);
+  const nextSegment = (ids.at(-1) ?? 0) + 1;
   return { segments, nextSegment, partitions, commits, incarnation: newest.state.incarnation, setAside };
 }

@@ -180,7 +180,9 @@ export class Writer {
       this.#hasFailed = false;
     } catch (cause) {
       tell(cause);
-      await segments.remove(id).catch(tell);
+      await segments.remove(id).then(() => {
+        this.#nextSegment = id;
+      }, tell);
       return new AppendFailed(isFull(cause) ? 'full' : 'failed', { inDoubt: false, cause });
     }
     await segments.removeDead(id).catch(tell);
