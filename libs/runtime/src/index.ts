@@ -1,3 +1,4 @@
+export { clientKey, createGuesses, type Guesses, plainAddress } from './clients.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { type ConfigKey, configKeys } from './config/keys.ts';
 export { type ConfigError, formatConfigError, type LoadedConfig, loadConfig } from './config/load.ts';

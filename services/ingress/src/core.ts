@@ -1,10 +1,10 @@
 import { createQueueIds } from '@angarium/records';
-import type { Config } from '@angarium/runtime';
+import { type Config, createGuesses, type Guesses } from '@angarium/runtime';
 import type { IngressDeps } from './deps.ts';
 import { type Clients, createClients } from './limits/clients.ts';
 import { createRelayNetworks, type RelayNetworks } from './limits/relay-networks.ts';
 import { Unacknowledged } from './limits/unacknowledged.ts';
-import { createGuesses, createQuota, type Guesses, type Quota } from './limits/windows.ts';
+import { createQuota, type Quota } from './limits/windows.ts';
 import { createMeters, type Meters } from './meters.ts';
 import { createRecipientCheck, type RecipientCheck } from './session/recipient-check.ts';
 

@@ -1,10 +1,9 @@
 import type { BlobStore } from '@angarium/blob';
 import type { Directory, Mailbox } from '@angarium/rpc';
-import type { Clock, Config, Logger, Metrics, Service, TlsSource } from '@angarium/runtime';
+import { type Clock, type Config, createGuesses, type Logger, type Metrics, type Service, type TlsSource } from '@angarium/runtime';
 import { createAccountStates } from './deliver/accounts.ts';
 import { createDeliverer, type Deliverer } from './deliver/deliver.ts';
 import { createMeters } from './meters.ts';
-import { createGuesses } from './pop3/guesses.ts';
 import { createPop3Server, type Pop3Server } from './pop3/server.ts';
 import { openMaildrop } from './store/maildrop.ts';
 import type { MailboxDatabase } from './store/schema.ts';
@@ -51,7 +50,7 @@ export function createMailbox(deps: MailboxDeps): MailboxService {
     meters,
     directory,
     tls: deps.tls,
-    guesses: createGuesses({ limit: config.mailbox.authFailuresPerClient, windowMs: config.mailbox.authFailureWindowMs }),
+    guesses: createGuesses({ ...config.mailbox, nowMs: () => clock.nowMs() }),
     locks: new Set(),
     openMaildrop: (account) => openMaildrop({ database, blobs, nowMs: () => clock.nowMs() }, account),
   });

@@ -59,30 +59,3 @@ export function createQuota(limits: {
     giveBack: (account, recipients) => add(account, -1, -recipients),
   };
 }
-
-export interface Guesses {
-  /** Counts a try as wrong until `right` is called; false: the client has used up its window, do not look. */
-  begin(client: string): boolean;
-  right(client: string): void;
-}
-
-/** Wrong passwords per client. A try counts from its start, so that parallel sessions do not get more of them. */
-export function createGuesses(limits: {
-  readonly authFailuresPerClient: number;
-  readonly authFailureWindowMs: number;
-  readonly nowMs: () => number;
-}): Guesses {
-  const triedBy = createWindows({ windowMs: limits.authFailureWindowMs, nowMs: limits.nowMs, counters: 1 });
-  return {
-    begin(client) {
-      const tried = triedBy(client);
-      if ((tried[0] ?? 0) >= limits.authFailuresPerClient) return false;
-      tried[0] = (tried[0] ?? 0) + 1;
-      return true;
-    },
-    right(client) {
-      const tried = triedBy(client);
-      tried[0] = Math.max(0, (tried[0] ?? 0) - 1);
-    },
-  };
-}

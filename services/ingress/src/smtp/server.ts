@@ -1,11 +1,10 @@
 import { isIP, type Socket } from 'node:net';
-import type { TlsSource } from '@angarium/runtime';
+import { clientKey, plainAddress, type TlsSource } from '@angarium/runtime';
 import { formatReply } from '@angarium/smtp';
 import { SMTPServer, type SMTPServerAuthentication, type SMTPServerAuthenticationResponse, type SMTPServerSession } from 'smtp-server';
 import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection';
 import type { Core } from '../core.ts';
 import type { Listener } from '../deps.ts';
-import { clientKey, plainAddress } from '../limits/clients.ts';
 import { REFUSALS } from '../replies.ts';
 import { IngressConnection, type Seat } from './connection.ts';
 

@@ -1,8 +1,7 @@
-import type { Directory } from '@angarium/rpc';
-import type { Clock, Config, Logger } from '@angarium/runtime';
+import type { AuthenticateResponse, Directory } from '@angarium/rpc';
+import type { Clock, Config, Guesses, Logger } from '@angarium/runtime';
 import type { Meters, SessionEnd } from '../meters.ts';
 import type { Maildrop } from '../store/maildrop.ts';
-import type { Guesses } from './guesses.ts';
 import type { Credentials } from './sasl.ts';
 import { createPop3Session, type Effect, type LoginResult, type Pop3Session } from './session.ts';
 import { dotStuffed, topOf } from './text.ts';
@@ -167,19 +166,18 @@ async function sayLines(running: Running, text: string, lines: Iterable<string>)
 async function logIn(running: Running, { login, password }: Credentials): Promise<LoginResult> {
   const { deps, client, wire } = running;
   const { clock, config, guesses, logger, meters } = deps;
-  if (guesses.isLimited(client, clock.nowMs())) {
+  if (!guesses.begin(client)) {
     meters.loggedIn('limited');
     return { is: 'limited' };
   }
   try {
-    const { accepted, account } = await deps.directory.authenticate({ login, password });
+    const { accepted, account } = await judge(running, { login, password });
     if (accepted) return await takeMaildrop(running, account);
   } catch (error) {
     logger.warn({ client, reason: String(error) }, 'mailbox.login.failed');
     meters.loggedIn('unavailable');
     return { is: 'unavailable' };
   }
-  guesses.wrong(client, clock.nowMs());
   meters.loggedIn('wrong');
   logger.info({ client, login }, 'mailbox.login.refused');
   let cancel = () => {};
@@ -189,6 +187,17 @@ async function logIn(running: Running, { login, password }: Credentials): Promis
   await Promise.race([pause, wire.closed]);
   cancel();
   return { is: 'wrong' };
+}
+
+/** Asks the directory. Only what it calls wrong stays counted as a guess. */
+async function judge({ deps, client }: Running, credentials: Credentials): Promise<AuthenticateResponse> {
+  let answer: AuthenticateResponse | undefined;
+  try {
+    answer = await deps.directory.authenticate(credentials);
+    return answer;
+  } finally {
+    if (answer?.accepted !== false) deps.guesses.right(client);
+  }
 }
 
 async function takeMaildrop(running: Running, account: string): Promise<LoginResult> {

@@ -107,6 +107,35 @@ test('one session has a maildrop; the next may have it when that one is over', a
   await login();
 });
 
+test('wrong passwords in many sessions at once are no more than the client may try', async () => {
+  await start({ config: { authFailuresPerClient: 2, authFailureDelayMs: 0 } });
+  let asked = 0;
+  const { authenticate } = box.directory;
+  let answer = () => {};
+  const judged = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  box.directory.authenticate = async (request) => {
+    asked += 1;
+    await judged;
+    return authenticate(request);
+  };
+  const guessing = Array.from({ length: 5 }, async () => {
+    const client = await secure();
+    await client.line();
+    await client.ask(`USER ${ANN}`);
+    return client.ask('PASS wrong');
+  });
+  const isLimited = (reply: string) => reply.startsWith('-ERR [SYS/TEMP]');
+  await until(async () => asked > 2 || (await metric(/pop3_logins_total\{outcome="limited"\} (\d+)/)) === 3);
+  answer();
+  await until(() => metric(/pop3_logins_total\{outcome="wrong"\} (\d+)/).then((count) => count === asked));
+  box.clock.move(0);
+  const replies = await Promise.all(guessing);
+  assert.equal(asked, 2);
+  assert.equal(replies.filter(isLimited).length, 3);
+});
+
 test('messages are deleted at QUIT, and not when the connection is lost', async () => {
   await start();
   await deliver('Subject: one\n\n', 'Subject: two\n\n');

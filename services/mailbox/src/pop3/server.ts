@@ -1,7 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { TlsSource } from '@angarium/runtime';
-import { clientOf } from './client.ts';
+import { clientKey, plainAddress, type TlsSource } from '@angarium/runtime';
 import { type Connection, type ConnectionDeps, startConnection } from './connection.ts';
 import { createWire } from './wire.ts';
 
@@ -84,7 +83,7 @@ async function listen(state: State, address: string, { isTls }: { readonly isTls
 
 function accept(state: State, socket: Socket, isTls: boolean): void {
   const { deps, connections } = state;
-  const client = clientOf(socket.remoteAddress ?? '');
+  const client = clientKey(plainAddress(socket.remoteAddress ?? ''));
   let ofClient = 0;
   for (const other of connections.values()) if (other === client) ofClient += 1;
   if (connections.size >= deps.config.maxConnections || ofClient >= deps.config.maxConnectionsPerClient) {
