@@ -22,7 +22,8 @@ const OWNERS = 3;
 const YOUNG_MS = 60_000;
 
 export function createCare({ clock, logger }: DeliveryDeps): Care {
-  const careful = new Set<Lane>();
+  /** Careful lanes, and when that is over. */
+  const careful = new Map<Lane, Promise<void>>();
   const setAside = new Set<LiveMessage>();
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -42,13 +43,18 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
         logger.error({ queueId, lane: lane.number, owners, cure }, 'delivery.message.set_aside');
       }
       if (recentDeaths < DEATHS) return;
-      careful.add(lane);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      careful.set(lane, promise);
       logger.warn({ lane: lane.number, recentDeaths }, 'delivery.lane.careful');
-      clock.after(YOUNG_MS, () => careful.delete(lane));
+      clock.after(YOUNG_MS, () => {
+        careful.delete(lane);
+        resolve();
+      });
     },
     run(lane, message, attempt) {
-      if (!careful.has(lane)) return attempt();
-      const mine = turn.then(() => (careful.has(lane) ? announced(lane, message, attempt) : attempt()));
+      const isOver = careful.get(lane);
+      if (isOver === undefined) return attempt();
+      const mine = Promise.race([turn, isOver]).then(() => (careful.has(lane) ? announced(lane, message, attempt) : attempt()));
       turn = mine.catch(() => {});
       return mine;
     },

@@ -6,7 +6,7 @@ import type { Core } from './core.ts';
 import { expiresAtMs, wantsNotification } from './notify/rules.ts';
 import type { RemoteReply } from './transport/port.ts';
 import type { DeliveryUnit } from './unit.ts';
-import { recordAtOnce, withdraw } from './waiting.ts';
+import { recordAtOnce, reduce } from './waiting.ts';
 
 /**
  * A site that is dead has just been tried in vain: what waits for it longer than its lifetime has expired by that, and who waits
@@ -25,9 +25,11 @@ export function expireSite(core: Core, { site, startedAtMs }: Ticket, reply: Rem
       return isTold ? [{ ...base, result: Result.DEFERRED, dueAtMs: dueOf(unit, nowMs) }] : [];
     });
     if (findings.length === 0) continue;
-    withdraw(
+    const concluded = new Set(findings.map(({ recipient }) => recipient));
+    reduce(
       core,
-      findings.map(({ recipient }) => recipient),
+      unit,
+      unit.recipients.filter((recipient) => !concluded.has(recipient)),
     );
     recordAtOnce(core, unit.lane, findings);
   }

@@ -11,8 +11,11 @@ export interface DeliveryUnit extends Unit {
   readonly hop: NextHop | undefined;
   readonly hopKey: string;
   recipients: LiveRecipient[];
-  /** Next waiting unit of the same message. */
-  sibling: DeliveryUnit | undefined;
+  /** Neighbours among the waiting units of the same message. */
+  next: DeliveryUnit | undefined;
+  previous: DeliveryUnit | undefined;
+  /** Among them. */
+  isListed: boolean;
   /** Times in a row that trouble of our own put it off. */
   faults: number;
   /** That trouble, for the queue tools. */
@@ -64,7 +67,9 @@ function createUnit(lane: Lane, first: LiveRecipient): DeliveryUnit {
     hop: nextHop,
     hopKey: hopKeyOf(nextHop),
     recipients: [first],
-    sibling: undefined,
+    next: undefined,
+    previous: undefined,
+    isListed: false,
     faults: 0,
     note: '',
   };
@@ -92,35 +97,37 @@ export function groupUnits(lane: Lane, recipients: readonly LiveRecipient[]): re
   return units;
 }
 
-/** The waiting units of each message. */
+/** The waiting units of each message, newest first. A message may have as many as recipients: all but `of` cost O(1). */
 export interface MessageUnits {
   add(unit: DeliveryUnit): void;
+  /** No-op for one that is not there. */
   delete(unit: DeliveryUnit): void;
-  of(message: LiveMessage): readonly DeliveryUnit[];
+  of(message: LiveMessage, most?: number): readonly DeliveryUnit[];
 }
 
 export function createMessageUnits(): MessageUnits {
   const first = new Map<LiveMessage, DeliveryUnit>();
   return {
     add(unit) {
-      unit.sibling = first.get(unit.message);
+      unit.next = first.get(unit.message);
+      if (unit.next !== undefined) unit.next.previous = unit;
+      unit.isListed = true;
       first.set(unit.message, unit);
     },
     delete(unit) {
-      const { message, sibling } = unit;
-      let at = first.get(message);
-      if (at === unit) {
-        if (sibling === undefined) first.delete(message);
-        else first.set(message, sibling);
-      } else {
-        while (at !== undefined && at.sibling !== unit) at = at.sibling;
-        if (at !== undefined) at.sibling = sibling;
-      }
-      unit.sibling = undefined;
+      if (!unit.isListed) return;
+      const { message, next, previous } = unit;
+      if (next !== undefined) next.previous = previous;
+      if (previous !== undefined) previous.next = next;
+      else if (next !== undefined) first.set(message, next);
+      else first.delete(message);
+      unit.isListed = false;
+      unit.next = undefined;
+      unit.previous = undefined;
     },
-    of(message) {
+    of(message, most = Number.POSITIVE_INFINITY) {
       const units: DeliveryUnit[] = [];
-      for (let unit = first.get(message); unit !== undefined; unit = unit.sibling) units.push(unit);
+      for (let unit = first.get(message); unit !== undefined && units.length < most; unit = unit.next) units.push(unit);
       return units;
     },
   };

@@ -34,15 +34,19 @@ function takeBack(core: Core, unit: DeliveryUnit): void {
   core.units.delete(unit);
 }
 
+/** Leaves a unit some of its recipients. */
+export function reduce(core: Core, unit: DeliveryUnit, left: LiveRecipient[]): void {
+  unit.recipients = left;
+  if (left.length === 0) takeBack(core, unit);
+}
+
 /** Takes recipients out of the units that they wait in. */
 export function withdraw(core: Core, recipients: readonly LiveRecipient[]): void {
   const gone = new Set(recipients);
   for (const message of new Set(recipients.map((recipient) => recipient.message))) {
     for (const unit of core.units.of(message)) {
       const left = unit.recipients.filter((recipient) => !gone.has(recipient));
-      if (left.length === unit.recipients.length) continue;
-      unit.recipients = left;
-      if (left.length === 0) takeBack(core, unit);
+      if (left.length < unit.recipients.length) reduce(core, unit, left);
     }
   }
 }
@@ -119,6 +123,9 @@ function takeSome(
   return taken;
 }
 
+/** Units of a message that are looked at for company: a list of 100,000 domains must not be searched at each start. */
+const MAX_SEARCHED = 1000;
+
 /**
  * The recipients that go together with a unit that starts: its own, and those of other units of its message that are ready for
  * the same site, as many as one transaction takes.
@@ -127,7 +134,7 @@ export function takeTogether(core: Core, unit: DeliveryUnit, { site }: Ticket): 
   const nowMs = core.deps.clock.nowMs();
   const most = maxRecipientsAt(site.key, core.deps.config.delivery);
   const taken = [...takeSome(core, unit, { site, most })];
-  for (const other of core.units.of(unit.message)) {
+  for (const other of core.units.of(unit.message, MAX_SEARCHED)) {
     if (taken.length >= most) break;
     const isReady = other !== unit && other.place === 'ready' && other.site === site;
     if (isReady && core.scheduler.gate(other, nowMs).gate !== 'suspended')

@@ -12,6 +12,8 @@ export interface LaneProgress {
   offsetBefore(atMs: number): number;
   /** Octets of values from about this offset to the tail. */
   octetsSince(offset: number): number;
+  /** Append time of the last record; 0: none was read. */
+  readonly lastMs: number;
   /** Nothing below will be asked for. */
   forget(below: number): void;
 }
@@ -22,6 +24,7 @@ const MARK_EVERY_RECORDS = 1000;
 export function createProgress(): LaneProgress {
   let marks: Mark[] = [];
   let octets = 0;
+  let lastMs = 0;
   /** Index of the last mark for which `isBefore` holds; marks are in order. */
   const lastBefore = (isBefore: (mark: Mark) => boolean): Mark | undefined => {
     let [low, high] = [0, marks.length];
@@ -39,6 +42,10 @@ export function createProgress(): LaneProgress {
       if (last === undefined || record.appendedAtMs - last.atMs >= MARK_EVERY_MS || record.offset - last.offset >= MARK_EVERY_RECORDS)
         marks.push({ offset: record.offset, atMs: record.appendedAtMs, octets });
       octets += record.octets;
+      lastMs = record.appendedAtMs;
+    },
+    get lastMs() {
+      return lastMs;
     },
     offsetBefore: (atMs) => lastBefore((mark) => mark.atMs < atMs)?.offset ?? 0,
     octetsSince: (offset) => octets - (lastBefore((mark) => mark.offset <= offset)?.octets ?? marks[0]?.octets ?? 0),

@@ -70,7 +70,8 @@ async function handOver(core: Core, lane: Lane, notifyId: string): Promise<void>
 export function createNotifier(core: Core): Notifier {
   const { clock, logger, config } = core.deps;
   const stopping = new AbortController();
-  const waiting: { readonly lane: Lane; readonly notifyId: string }[] = [];
+  /** First in, first out. */
+  const waiting = new Set<{ readonly lane: Lane; readonly notifyId: string }>();
   let active = 0;
 
   const work = async (lane: Lane, notifyId: string): Promise<void> => {
@@ -88,8 +89,9 @@ export function createNotifier(core: Core): Notifier {
   };
   const next = (): void => {
     while (active < config.delivery.notifyConcurrency) {
-      const one = waiting.shift();
+      const [one] = waiting;
       if (one === undefined) return;
+      waiting.delete(one);
       active++;
       void work(one.lane, one.notifyId).finally(() => {
         active--;
@@ -99,12 +101,12 @@ export function createNotifier(core: Core): Notifier {
   };
   return {
     ask(lane, notifyId) {
-      waiting.push({ lane, notifyId });
+      waiting.add({ lane, notifyId });
       next();
     },
     stop() {
       stopping.abort();
-      waiting.length = 0;
+      waiting.clear();
     },
   };
 }
