@@ -248,12 +248,11 @@ test('answers of the mailbox service become results', async () => {
     'full@here.test 452 4.2.2',
     'gone@here.test 550 5.1.1',
     'big@here.test 552 5.3.4',
-    'store@here.test 452 4.3.1',
     'fine@here.test 250 2.1.5',
   ]);
   world.box.results.clear();
   await world.clock.pass(5000);
-  assert.equal(world.results().at(-1), 'away@here.test delivered');
+  assert.deepEqual(world.results().slice(-2), ['store@here.test delivered', 'away@here.test delivered']);
   await world.stop();
 });
 

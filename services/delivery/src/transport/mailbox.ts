@@ -13,7 +13,8 @@ const ANSWERS: Readonly<Record<number, Answer>> = {
   [DeliverResult.STORED]: { result: 'delivered', spent: true, reply: reply(250, '2.1.5', 'stored in the mailbox') },
   [DeliverResult.OVER_QUOTA]: { result: 'deferred', spent: true, reply: reply(452, '4.2.2', 'the mailbox is full') },
   [DeliverResult.UNAVAILABLE]: UNAVAILABLE,
-  [DeliverResult.STORE_FULL]: { result: 'deferred', spent: true, reply: reply(452, '4.3.1', 'the message store has no room') },
+  // Trouble of our own, as a log or blob store without room is: no attempt is spent, and it is tried again soon.
+  [DeliverResult.STORE_FULL]: { result: 'deferred', spent: false, reply: reply(452, '4.3.1', 'the message store has no room') },
   [DeliverResult.NO_SUCH_ACCOUNT]: { result: 'bounced', spent: true, reply: reply(550, '5.1.1', 'no such mailbox here') },
   [DeliverResult.TOO_BIG]: { result: 'bounced', spent: true, reply: reply(552, '5.3.4', 'the message is too big for the mailbox') },
 };
