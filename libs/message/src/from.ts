@@ -190,15 +190,15 @@ function addressesOf(value: string): string[] | undefined {
  *
  * Undefined: a From field is no address list or names a charset that is not known, they are longer than 16 KiB together, or
  * the header section was not read to its end or holds lines that are no fields, which some readers take for some.
- * Empty: there is no From field, or only empty groups.
+ * Empty: there is no From field, or only empty groups. The same for Sender, where it is asked about.
  */
-export function fromAddresses(scan: HeaderScan): readonly string[] | undefined {
-  const fields = scan.fields('from');
+export function fromAddresses(scan: HeaderScan, field: 'from' | 'sender' = 'from'): readonly string[] | undefined {
+  const fields = scan.fields(field);
   const octets = fields.reduce((sum, { start, end }) => sum + end - start, 0);
   if (octets > MAX_FROM_OCTETS || !scan.complete || scan.defects > 0) return undefined;
   const all = new Set<string>();
-  for (const field of fields) {
-    const addresses = addressesOf(scan.text(field));
+  for (const each of fields) {
+    const addresses = addressesOf(scan.text(each));
     if (!addresses) return undefined;
     for (const address of addresses) all.add(address);
   }

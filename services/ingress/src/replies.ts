@@ -62,6 +62,7 @@ export const REFUSALS = {
   relayDenied: refuse('relay', 550, [7, 1], 'Relaying denied'),
   senderNotOwned: refuse('notOwned', 550, [7, 1], 'Sender address does not belong to the account'),
   fromNotOwned: refuse('notOwned', 550, [7, 1], 'Address in From does not belong to the account'),
+  headerSenderNotOwned: refuse('notOwned', 550, [7, 1], 'Address in Sender does not belong to the account'),
   directoryDown: refuse('directory', 451, [3, 0], 'Address cannot be checked now, try again later'),
   tooManyRecipients: refuse('recipients', 452, [5, 3], 'Too many recipients'),
   tooManyMessages: refuse('rate', 451, [7, 1], 'Hourly limit of messages reached, try again later'),

@@ -175,6 +175,20 @@ test('From: own addresses only, whichever of them a reader may show', async (t) 
   client.destroy();
 });
 
+test('Sender: own addresses only, since readers show it beside From or in its place', async (t) => {
+  const server = await startIngress(t, { ingress: { maxErrors: 100 } });
+  const client = await openSubmission(server.port('submissions'));
+  const send = (header: string) => sendMessage(client, { from: '<>', to: '<x@there.example>', content: `${header}\r\n\r\nhello` });
+  assert.match(await send('From: ann@here.example\r\nSender: Sales <sales@here.example>'), /^250 /);
+  for (const header of [
+    'Sender: boss@there.example',
+    'From: ann@here.example\r\nSender: ann@here.example\r\nsender : boss@there.example',
+  ]) {
+    assert.equal(await send(header), '550 5.7.1 Address in Sender does not belong to the account', header);
+  }
+  client.destroy();
+});
+
 test('Date and Message-ID are added where they are missing, on submission only', async (t) => {
   const server = await startIngress(t);
   const account = await openSubmission(server.port('submissions'));

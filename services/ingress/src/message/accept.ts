@@ -4,7 +4,7 @@ import { formatDate, formatMessageId, formatReceived, fromAddresses, hasEightBit
 import { BodyType, type Content, type Envelope, encodeRecord, Ret } from '@angarium/records';
 import { printable, type SmtpReply, smtpReply } from '@angarium/smtp';
 import type { Core } from '../core.ts';
-import { REFUSALS } from '../replies.ts';
+import { REFUSALS, type Refusal } from '../replies.ts';
 import { type Dialog, type Transaction, tenantOf } from '../session/dialog.ts';
 import { refuseUnowned } from '../session/envelope.ts';
 import type { Body } from './body.ts';
@@ -35,13 +35,19 @@ const refuseLoop: Step = async ({ core }, { header }) => {
 const MAX_FROM = 100;
 
 /** RFC 6409 §6.1: whoever a reader may take for the author must be the account. */
-const refuseForeignFrom: Step = async ({ core, dialog: { account } }, { header }) => {
-  if (account === undefined) return undefined;
-  const from = fromAddresses(header);
-  return !from || from.length > MAX_FROM ? REFUSALS.fromNotOwned : refuseUnowned(core, account, from, REFUSALS.fromNotOwned);
-};
+const refuseForeign =
+  (field: 'from' | 'sender', refusal: Refusal): Step =>
+  async ({ core, dialog: { account } }, { header }) => {
+    if (account === undefined) return undefined;
+    const shown = fromAddresses(header, field);
+    return !shown || shown.length > MAX_FROM ? refusal : refuseUnowned(core, account, shown, refusal);
+  };
 
-const STEPS: readonly Step[] = [refuseLoop, refuseForeignFrom];
+const STEPS: readonly Step[] = [
+  refuseLoop,
+  refuseForeign('from', REFUSALS.fromNotOwned),
+  refuseForeign('sender', REFUSALS.headerSenderNotOwned),
+];
 
 /** With-protocol of the Received field: RFC 3848, RFC 6531 §4.3. */
 export function withProtocol({ isExtended, account }: Dialog, o: { readonly smtputf8: boolean; readonly isSecure: boolean }): string {
