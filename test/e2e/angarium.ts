@@ -9,6 +9,8 @@ const MAIN = new URL('../../services/angarium/src/main.ts', import.meta.url).pat
 /** The flags of its first line; `env` might find an older Node on the path than the one that runs the tests. */
 const FLAGS = ['--max-semi-space-size=4'];
 const START_WITHIN_MS = 30_000;
+/** Longest wait for a log line. */
+const WAIT_MS = 30_000;
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };
 export type Addresses = Readonly<Record<'mx' | 'submission' | 'submissions' | 'pop3' | 'pop3s', readonly string[]>> & {
@@ -30,7 +32,7 @@ export interface Angarium {
   readonly pid: number;
   /** Runs `angarium <args>` against it. */
   command(args: readonly string[], stdin?: string): Promise<Finished>;
-  /** Resolves with the first line, past or coming, that matches. */
+  /** Resolves with the first line, past or coming, that matches; fails after 30 s. */
   waitFor(event: string, matches?: (line: LogLine) => boolean): Promise<LogLine>;
   metric(name: string): Promise<number>;
   /** SIGTERM; resolves with the exit code. */
@@ -97,21 +99,29 @@ function readOutput(child: ChildProcess): Output {
   });
   const waitFor: Angarium['waitFor'] = (event, matches = () => true) =>
     new Promise((resolve, reject) => {
+      let isLate = false;
+      let seen = 0;
       const look = () => {
-        const found = lines.find((line) => line.event === event && matches(line));
-        if (!found && !isOver) return;
+        const found = lines.slice(seen).find((line) => line.event === event && matches(line));
+        seen = lines.length;
+        if (!found && !isOver && !isLate) return;
         waiting.delete(look);
+        clearTimeout(late);
         if (found) resolve(found);
         else
           reject(
             new Error(
-              `ended without ${event}:\n${printed.join('\n')}\n${lines
+              `${isOver ? 'ended' : `${WAIT_MS} ms`} without ${event}:\n${printed.join('\n')}\n${lines
                 .slice(-5)
                 .map((line) => JSON.stringify(line))
                 .join('\n')}`,
             ),
           );
       };
+      const late = setTimeout(() => {
+        isLate = true;
+        look();
+      }, WAIT_MS);
       waiting.add(look);
       look();
     });

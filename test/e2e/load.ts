@@ -31,6 +31,8 @@ export interface Load {
 }
 
 const RECONNECT_MS = 20;
+/** Pause after a refusal, as a client would make one. */
+const REFUSED_MS = 10;
 const FIELD = 'X-Load-Id';
 
 /** The id of a message that a load sent, found in its content. */
@@ -75,7 +77,11 @@ export function startLoad({ address, sessions, recipient, name, octets = 500, me
     try {
       if ((await session.reply()).code !== 220) return;
       await session.ask('EHLO client.test');
-      while (!isStopped && next < messages) await transact(session);
+      while (!isStopped && next < messages) {
+        const before = refused.size;
+        await transact(session);
+        if (refused.size > before) await new Promise((resolve) => setTimeout(resolve, REFUSED_MS));
+      }
       await session.ask('QUIT');
     } finally {
       session.end();
