@@ -25,6 +25,7 @@ export function createProgress(): LaneProgress {
   let marks: Mark[] = [];
   let octets = 0;
   let lastMs = 0;
+  let end = 0;
   /** Index of the last mark for which `isBefore` holds; marks are in order. */
   const lastBefore = (isBefore: (mark: Mark) => boolean): Mark | undefined => {
     let [low, high] = [0, marks.length];
@@ -43,11 +44,12 @@ export function createProgress(): LaneProgress {
         marks.push({ offset: record.offset, atMs: record.appendedAtMs, octets });
       octets += record.octets;
       lastMs = record.appendedAtMs;
+      end = record.offset + 1;
     },
     get lastMs() {
       return lastMs;
     },
-    offsetBefore: (atMs) => lastBefore((mark) => mark.atMs < atMs)?.offset ?? 0,
+    offsetBefore: (atMs) => (lastMs < atMs ? end : (lastBefore((mark) => mark.atMs < atMs)?.offset ?? 0)),
     octetsSince: (offset) => octets - (lastBefore((mark) => mark.offset <= offset)?.octets ?? marks[0]?.octets ?? 0),
     forget(below) {
       const kept = lastBefore((mark) => mark.offset <= below);
