@@ -17,21 +17,23 @@ const lanes = Array.from({ length: LANES }, (_, lane) => lane);
 export const START_MS = 1_700_000_000_000;
 
 /** Queues live for hours instead of days, and little is far; everything else is as shipped. */
-const CONFIG = configSchema.parse({
-  hostname: 'angarium.test',
-  delivery: {
-    retryMs: [1, 5, 10, 20, 30].map((minutes) => minutes * MINUTE_MS),
-    lifetimeMs: 180 * MINUTE_MS,
-    bounceLifetimeMs: 90 * MINUTE_MS,
-    warnAfterMs: 60 * MINUTE_MS,
-    housekeepingMs: 7 * MINUTE_MS,
-    historyMs: 15 * MINUTE_MS,
-    moveAfterRecords: 12,
-    sharedBlobMs: 100 * MINUTE_MS,
-    sweepEveryMs: 20 * MINUTE_MS,
-  },
-});
-export const LIFETIME_MS = CONFIG.delivery.lifetimeMs + CONFIG.delivery.bounceLifetimeMs;
+const configOf = (housekeepingMs: number) =>
+  configSchema.parse({
+    hostname: 'angarium.test',
+    delivery: {
+      retryMs: [1, 5, 10, 20, 30].map((minutes) => minutes * MINUTE_MS),
+      lifetimeMs: 180 * MINUTE_MS,
+      bounceLifetimeMs: 90 * MINUTE_MS,
+      warnAfterMs: 60 * MINUTE_MS,
+      housekeepingMs,
+      historyMs: 15 * MINUTE_MS,
+      moveAfterRecords: 12,
+      sharedBlobMs: 100 * MINUTE_MS,
+      sweepEveryMs: 20 * MINUTE_MS,
+    },
+  });
+const CONFIGS = [1, 7].map((minutes) => configOf(minutes * MINUTE_MS));
+export const LIFETIME_MS = (180 + 90) * MINUTE_MS;
 export const COPY_MS = 20_000;
 
 const none = () => {};
@@ -154,8 +156,11 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
   const hosts = drawHosts(chance, START_MS);
   const tables = new Map<number, LaneTable>();
   const alarms: string[] = [];
+  const config = chance.pick(CONFIGS);
   const logger = createAlarm(alarms);
   const trouble = chance.hits(0.8) ? chance.next() * 0.06 : 0;
+  // Some logs write nearly everything twice.
+  const copying = chance.hits(0.3) ? 0.4 : trouble;
   let isQuiet = false;
   let isOver = false;
   const isCalm = () => isQuiet;
@@ -163,7 +168,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
 
   const fate: Parameters<typeof openMemoryLog>[0]['fate'] = () => {
     if (isOver || isQuiet) return 'kept';
-    const drawn = fates.hits(trouble) ? 'lost' : fates.hits(trouble) ? 'inDoubt' : fates.hits(trouble) ? 'twice' : 'kept';
+    const drawn = fates.hits(trouble) ? 'lost' : fates.hits(trouble) ? 'inDoubt' : fates.hits(copying) ? 'twice' : 'kept';
     if (drawn === 'twice') time.world.after(fates.between(1, COPY_MS), () => now.log.landCopies());
     return fates.hits(trouble) ? time.world.wait(fates.between(1, 3000)).then(() => drawn) : drawn;
   };
@@ -177,7 +182,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
       witness,
     );
     const draws = chance.fork();
-    const base = { config: CONFIG, clock, random: draws.next, logger, metrics: METRICS, blobs: shaky };
+    const base = { config, clock, random: draws.next, logger, metrics: METRICS, blobs: shaky };
     const outside = { chance: chance.fork(), clock, witness, isCalm };
     const directory = createDirectory(chance.fork(), isCalm);
     const routing = createRouting({ ...base, log: plant(log, 'routing'), directory, laneTable: (version) => tables.get(version) });
