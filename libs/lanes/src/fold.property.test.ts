@@ -8,6 +8,7 @@ const frequent = ['route', 'route', 'route', 'deliver', 'bounce', 'defer', 'move
 const turn = fc.record({ action: fc.constantFrom(...actions, ...frequent), who: fc.nat(1000), how: fc.nat(1000) });
 const turns = fc.array(turn, { maxLength: 100, size: 'max' });
 
+/** Set to more for a longer search. */
 const RUNS = Number(process.env.RUNS ?? 1000);
 const LAST = { action: 'trim', who: 0, how: 0 } as const;
 

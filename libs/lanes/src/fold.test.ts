@@ -302,8 +302,12 @@ test('who announced an attempt and never ended it is suspected', () => {
 test('what a lane cannot say halts it', () => {
   const { append } = createJournal();
   assert.throws(() => append({ $case: 'dead', value: { src: undefined, reason: '', queueId: '' } }), UnreadableRecord);
-  assert.throws(() => append(admin(AdminAction.UNSPECIFIED, 'A')), UnreadableRecord);
-  assert.throws(() => append(outcome('A', ['a@x'], { result: Result.UNSPECIFIED })), UnreadableRecord);
+  for (const kind of [admin(AdminAction.UNSPECIFIED, 'A'), outcome('A', ['a@x'], { result: Result.UNSPECIFIED })]) {
+    const journal = createJournal();
+    journal.append(owner(1));
+    assert.throws(() => journal.append(kind), UnreadableRecord);
+    assert.equal(journal.fold.position, 1);
+  }
 });
 
 test('a gap is no silent jump', () => {

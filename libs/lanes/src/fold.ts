@@ -33,14 +33,14 @@ export interface Notification {
 }
 
 /**
- * The queue of a lane as a function of its records: the same for every reader that started at the beginning of the lane
- * or at any offset that `watermark` ever returned to it, once it has read as far (design §4).
+ * The queue of a lane as a function of its records: the same for every reader that began at the low mark of its time,
+ * once it has read as far and was told of the same trims (design §4).
  */
 export interface LaneFold {
   /**
    * Applies one record, in log order and without gaps.
    *
-   * @throws UnreadableRecord when the lane must be halted
+   * @throws UnreadableRecord when the lane must be halted; `position` stays at the record, and the fold is void
    * @throws RangeError when records were left out
    */
   apply(record: LaneRecord<Kind>): Change;
@@ -173,6 +173,12 @@ function countDeaths({ reign, messages }: LaneState, nowMs: number): number {
   return diedYoung && messages.size > 0 ? reign.recentDeaths + 1 : 0;
 }
 
+const formatOwner = ({ floors }: LaneState, owner: string, its: Pick<Owner, 'epoch' | 'recentDeaths'>): Owner => ({
+  ...its,
+  owner,
+  floors: [...floors.list()],
+});
+
 function findNotification({ pending }: LaneState, notifyId: string): Notification | undefined {
   const recipients = pending.get(notifyId);
   const message = recipients?.[0]?.message;
@@ -184,22 +190,26 @@ export function createLaneFold(options: LaneFoldOptions): LaneFold {
   let position = options.from;
   let atMs = 0;
 
-  const advance = (offset: number): void => {
+  const check = (offset: number): void => {
     if (offset !== (position ?? offset)) throw new RangeError(`lane ${state.lane}: record ${offset} where ${position} was expected`);
-    position = offset + 1;
   };
 
   return {
     messages: state.messages,
     totals: state.totals,
     apply(record) {
-      advance(record.offset);
+      check(record.offset);
+      position = record.offset;
       atMs = record.appendedAtMs;
       const change = createChange();
       applyKind({ state, offset: record.offset, atMs, change }, record.kind);
+      position++;
       return change;
     },
-    pass: advance,
+    pass(offset) {
+      check(offset);
+      position = offset + 1;
+    },
     get liveRecipients() {
       return state.liveRecipients;
     },
@@ -228,12 +238,7 @@ export function createLaneFold(options: LaneFoldOptions): LaneFold {
     notification: (notifyId) => findNotification(state, notifyId),
     pendingNotifications: () => state.pending.keys(),
     moved: (message, content) => formatMoved(message, content, state.epoch),
-    ownerRecord: (owner, nowMs = atMs) => ({
-      epoch: state.epoch + 1,
-      owner,
-      floors: [...state.floors.list()],
-      recentDeaths: countDeaths(state, nowMs),
-    }),
-    floorsRecord: (owner) => ({ epoch: state.epoch, owner, floors: [...state.floors.list()], recentDeaths: state.reign.recentDeaths }),
+    ownerRecord: (owner, nowMs = atMs) => formatOwner(state, owner, { epoch: state.epoch + 1, recentDeaths: countDeaths(state, nowMs) }),
+    floorsRecord: (owner) => formatOwner(state, owner, { epoch: state.epoch, recentDeaths: state.reign.recentDeaths }),
   };
 }
