@@ -88,9 +88,20 @@ function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, not
   if (verdict === 'failed' && spent) expireSite(core, ticket, reply);
 }
 
+/** The way of a next hop leads elsewhere now: what waits for the old site because of it need not wait for that. */
+function reroute(core: Core, hopKey: string, { from, route }: { readonly from: string; readonly route: Route }): void {
+  const { scheduler, units, deps } = core;
+  for (const unit of scheduler.unitsAt(from).filter((one) => one.hopKey === hopKey)) {
+    const dueAtMs = unit.place === 'due' && !unit.waitsForSite ? unit.dueAtMs : 0;
+    scheduler.remove(unit, deps.clock.nowMs());
+    units.delete(unit);
+    offer(core, unit, { ...siteOf(route), dueAtMs });
+  }
+}
+
 /**
  * Makes an attempt for a unit that may start and for what goes together with it. The way of its mail is looked up again where
- * that is no longer known; if it leads elsewhere now, the unit waits there.
+ * that is no longer known; if it leads elsewhere now, the unit and its like wait there.
  */
 export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket): Promise<void> {
   const { scheduler, deps, flights } = core;
@@ -98,6 +109,7 @@ export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket):
   const routed: Routed = known ? { is: 'route', route: known } : await core.hops.resolve(unit.hopKey, unit.hop);
   if (routed.is !== 'route' || routed.route.plan.site !== ticket.site.key) {
     scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
+    if (routed.is === 'route') reroute(core, unit.hopKey, { from: ticket.site.key, route: routed.route });
     settleRouted(core, [unit], routed);
     return;
   }
