@@ -4,6 +4,7 @@ import { type SmtpHost, startSmtpHost } from '../fixtures/smtp-host.ts';
 import { type Angarium, accounting, makeFolder, startAndKill, startAngarium, until } from './angarium.ts';
 import { openMx, readMailbox, send } from './letters.ts';
 import { type Load, loadId, startLoad } from './load.ts';
+import { SEED, seeded } from './random.ts';
 
 /*
  * kill -9 under load, several times over. What was answered with 250 is there in the end, nothing is there twice but what
@@ -13,20 +14,8 @@ import { type Load, loadId, startLoad } from './load.ts';
 const ROUNDS = 5;
 /** Default of delivery.siteConnections. */
 const SITE_CONNECTIONS = 20;
-const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const USER = { address: 'ann@angarium.test', password: 'secret of ann' };
 const CONFIG = { ingress: { relayNetworks: ['127.0.0.0/8'] }, delivery: { retryMs: ['1s'], deadSiteProbeMs: ['1s'] } };
-
-/** Mulberry32: uniform in [0, 1). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const { folder, remove } = await makeFolder();
 let angarium: Angarium;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
@@ -20,7 +21,19 @@ export interface Session {
 export function openSession(address: string, over: 'tcp' | 'tls' = 'tcp'): Session {
   const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
   const to = { host, port: Number(port) };
-  const socket = over === 'tcp' ? connect(to) : connectTls({ ...to, rejectUnauthorized: false });
+  return sessionOver(over === 'tcp' ? connect(to) : connectTls({ ...to, rejectUnauthorized: false }));
+}
+
+/** The session under TLS from now on; the peer has said that it is ready. */
+export async function secured({ socket }: Session): Promise<Session> {
+  socket.removeAllListeners('data');
+  const secure = connectTls({ socket, rejectUnauthorized: false });
+  const session = sessionOver(secure);
+  await once(secure, 'secureConnect');
+  return session;
+}
+
+function sessionOver(socket: Socket): Session {
   const lines: string[] = [];
   const waiting: { readonly resolve: (line: string) => void; readonly reject: (error: Error) => void }[] = [];
   let rest = '';
