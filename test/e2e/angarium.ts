@@ -160,11 +160,14 @@ export async function startAngarium(folder: string, config: Tree = {}, role: 'up
   };
 }
 
-/** Starts it once more on a folder that it has run on, and kills it after so many ms, ready or not. */
-export async function startAndKill(folder: string, afterMs: number): Promise<void> {
+/** Starts it once more on a folder that it has run on, and kills it after so many ms, ready or not; `before` runs just before. */
+export async function startAndKill(folder: string, afterMs: number, before: () => void): Promise<void> {
   const child = spawn(process.execPath, [MAIN, 'up', '--config', join(folder, 'angarium.yaml')], { stdio: 'ignore' });
   const closed = once(child, 'close');
-  setTimeout(() => child.kill('SIGKILL'), afterMs);
+  setTimeout(() => {
+    before();
+    child.kill('SIGKILL');
+  }, afterMs);
   await closed;
 }
 

@@ -23,6 +23,7 @@ let sink: SmtpHost;
 const loads: Load[] = [];
 /** At each kill: messages that the sink had taken, and connections to it. */
 const kills: { readonly taken: number; readonly open: number }[] = [];
+const noteKill = () => void kills.push({ taken: sink.messages.length, open: sink.openConnections() });
 let singles = 0;
 
 before(async () => {
@@ -46,15 +47,15 @@ const recipient = (number: number) => (number % 2 === 0 ? USER.address : 'you@si
 for (let round = 1; round <= ROUNDS; round++) {
   test(`round ${round}: killed under load, it takes mail again within 5 s`, async (t) => {
     const random = seeded(SEED * 100 + round);
-    const load = startLoad({ address: angarium.addresses.mx[0] ?? '', sessions: 12, recipient, name: `r${round}` });
+    const load = startLoad({ address: angarium.addresses.mx[0] ?? '', sessions: 12, recipient, name: `r${round}`, messages: 600 });
     loads.push(load);
     await until(async () => (load.firstTakenAtMs() === undefined ? undefined : true));
     await wait(100 + Math.floor(random() * 900));
-    kills.push({ taken: sink.messages.length, open: sink.openConnections() });
+    noteKill();
     await angarium.kill();
     await load.stop();
     // Also while it reads what the last one left.
-    if (round % 2 === 0) await startAndKill(folder, 300 + Math.floor(random() * 1200));
+    if (round % 2 === 0) await startAndKill(folder, 300 + Math.floor(random() * 1200), noteKill);
     const killed = Date.now();
     angarium = await startAngarium(folder, CONFIG);
     await send(await openMx(angarium), {
@@ -75,7 +76,7 @@ test('everything that was answered with 250 is delivered, and the count says the
   const count = await until(async () => {
     const now = await accounting(angarium);
     return now.queued === 0 && now.difference === 0 && now.accepted > 0 ? now : undefined;
-  }, 30_000);
+  }, 40_000);
   const taken = new Set(loads.flatMap((load) => [...load.taken]));
   const unanswered = new Set(loads.flatMap((load) => [...load.unanswered]));
   const contents = await readMailbox(angarium, USER);
