@@ -45,6 +45,12 @@ test('the environment wins over the file, and its mistakes name the variable', (
   assert.match(errorsOf('', { ANGARIUM_INGRESS__MAX_ERRORS: 'x' }).join(), /^ANGARIUM_INGRESS__MAX_ERRORS: ingress\.maxErrors: /);
 });
 
+test('a variable that is no YAML, or whose section is no section in the file, is told as a mistake', () => {
+  assert.match(errorsOf('', { ANGARIUM_INGRESS__MAX_ERRORS: '[1' }).join(), /^ANGARIUM_INGRESS__MAX_ERRORS: ingress\.maxErrors: /);
+  assert.match(errorsOf('ingress: 5\n', { ANGARIUM_INGRESS__MAX_ERRORS: '1' }).join(), /^a\.yaml:1: ingress: /);
+  assert.match(errorsOf('text\n', { ANGARIUM_INGRESS__MAX_ERRORS: '1' }).join(), /^a\.yaml: /);
+});
+
 test('gRPC on an open address without mutual TLS is an error', () => {
   assert.deepEqual(errorsOf('directoryListen: 0.0.0.0:2601\n').length, 1);
   assert.deepEqual(errorsOf('directoryListen: 127.0.0.1:2601\nmailboxAt: unix:/run/m.sock\n'), []);

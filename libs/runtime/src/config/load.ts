@@ -76,19 +76,31 @@ function applyEnvironment(raw: unknown, environment: ConfigSources['environment'
       errors.push({ where: variable, key: '', message: 'no such key; docs/reference/configuration.md lists them' });
       continue;
     }
-    setIn(raw, key.path, key.type === 'string' ? text : parse(text));
+    setIn(raw, key.path, key.type === 'string' ? text : valueOf(text));
     applied.set(key.path.join('.'), variable);
   }
   return applied;
 }
 
-function setIn(root: unknown, path: readonly string[], value: unknown): void {
-  let at = root as Record<string, unknown>;
-  for (const part of path.slice(0, -1)) {
-    at[part] ??= {};
-    at = at[part] as Record<string, unknown>;
+/** Text that is no YAML stays text: the schema says then what it wanted. */
+function valueOf(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return text;
   }
-  at[path.at(-1) ?? ''] = value;
+}
+
+/** Leaves alone what the file made no section: the schema tells that. */
+function setIn(root: unknown, path: readonly string[], value: unknown): void {
+  let at = root;
+  for (const [index, part] of path.entries()) {
+    if (typeof at !== 'object' || at === null) return;
+    const section = at as Record<string, unknown>;
+    if (index === path.length - 1) section[part] = value;
+    else section[part] ??= {};
+    at = section[part];
+  }
 }
 
 /** What no single key can tell. */
