@@ -76,14 +76,14 @@ function applyEnvironment(raw: unknown, environment: ConfigSources['environment'
       errors.push({ where: variable, key: '', message: 'no such key; docs/reference/configuration.md lists them' });
       continue;
     }
-    setIn(raw, key.path, key.type === 'string' ? text : valueOf(text));
+    setIn(raw, key.path, key.type === 'string' ? text : parseValue(text));
     applied.set(key.path.join('.'), variable);
   }
   return applied;
 }
 
 /** Text that is no YAML stays text: the schema says then what it wanted. */
-function valueOf(text: string): unknown {
+function parseValue(text: string): unknown {
   try {
     return parse(text);
   } catch {
