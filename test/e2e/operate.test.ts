@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Angarium, mailCount, makeFolder, run, startAngarium, until } from './angarium.ts';
@@ -130,6 +130,14 @@ test('a second process on the same data folder is refused by name', async () => 
   assert.match(stderr, /data/);
 });
 
+/** The folder itself and whatever in it has a permission for group or others. */
+async function readableByOthers(top: string): Promise<string[]> {
+  const entries = await readdir(top, { recursive: true });
+  const paths = [top, ...entries.map((name) => join(top, name))];
+  const modes = await Promise.all(paths.map(async (path) => (await stat(path)).mode & 0o077));
+  return paths.filter((_, at) => modes[at] !== 0);
+}
+
 test('a stopped data folder is backed up and restored, and a damaged backup is refused', async () => {
   const target = join(folder, 'backup');
   assert.match(await refused('backup', target), /stop it first/);
@@ -138,6 +146,8 @@ test('a stopped data folder is backed up and restored, and a damaged backup is r
   assert.match(await refused('restore', target), /not empty/);
   await run('rm', ['-r', join(folder, 'data')]);
   assert.match(await ok('restore', target), /restored/);
+  assert.deepEqual(await readableByOthers(join(folder, 'data')), []);
+  assert.deepEqual(await readableByOthers(target), []);
   angarium = await startAngarium(folder);
   assert.equal(await rcpt('team@example.test'), 250);
   await angarium.stop();

@@ -5,6 +5,9 @@ import { CommandError } from './command/terminal.ts';
 /** Troubles of the machine that an operator can mend: their message is enough. */
 const MENDABLE = new Set(['FolderHeld', 'DamagedLog', 'EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOENT', 'ENOSPC', 'EROFS']);
 
+// Mail, keys and sockets are their owner's alone, from the moment they exist.
+process.umask(0o077);
+
 try {
   await createProgram({ stdin: process.stdin, write: (text) => process.stdout.write(text) }).parseAsync();
 } catch (error) {
