@@ -2,6 +2,7 @@ import { createQueueIds } from '@angarium/records';
 import { type Config, createGuesses, type Guesses } from '@angarium/runtime';
 import type { IngressDeps } from './deps.ts';
 import { type Clients, createClients } from './limits/clients.ts';
+import { createRecipientRoom, type RecipientRoom } from './limits/recipient-room.ts';
 import { createRelayNetworks, type RelayNetworks } from './limits/relay-networks.ts';
 import { Unacknowledged } from './limits/unacknowledged.ts';
 import { createQuota, type Quota } from './limits/windows.ts';
@@ -16,6 +17,7 @@ export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'log' | 'bl
   readonly clients: Clients;
   readonly relayNetwork: RelayNetworks;
   readonly unacknowledged: Unacknowledged;
+  readonly recipientRoom: RecipientRoom;
   readonly quota: Quota;
   readonly guesses: Guesses;
   readonly checkRecipient: RecipientCheck;
@@ -35,16 +37,22 @@ export function createCore(deps: IngressDeps): Core {
   const clients = createClients(config);
   // Room for one message of the largest size, whatever was configured: it could never be taken otherwise.
   const unacknowledged = new Unacknowledged(Math.max(config.maxUnacknowledgedOctets, config.maxMessageOctets));
+  const recipientRoom = createRecipientRoom(config);
   const partitions = log.partitions('mail.in');
   let partition = Math.floor(deps.random() * partitions);
   return {
     ...deps,
     config,
     hostname: deps.config.hostname,
-    meters: createMeters(deps.metrics, { connections: () => clients.connections, unacknowledgedOctets: () => unacknowledged.octets }),
+    meters: createMeters(deps.metrics, {
+      connections: () => clients.connections,
+      unacknowledgedOctets: () => unacknowledged.octets,
+      recipientOctets: () => recipientRoom.octets,
+    }),
     clients,
     relayNetwork: createRelayNetworks(config.relayNetworks),
     unacknowledged,
+    recipientRoom,
     quota: createQuota({ ...config, nowMs }),
     guesses: createGuesses({ ...config, nowMs }),
     checkRecipient: createRecipientCheck({ directory: deps.directory, cacheMs: config.recipientCacheMs, nowMs }),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
 import { test } from 'node:test';
 import type { AppendFate } from '@angarium/log';
 import { createClients } from './limits/clients.ts';
@@ -42,6 +43,52 @@ test('a connection that ends in a STARTTLS handshake is given back', async (t) =
     }
     while ((await server.metric('angarium_ingress_connections')) > 0) await turn();
   }
+});
+
+test('recipients of running transactions are bounded over all sessions, and each session has its share', async (t) => {
+  const server = await startIngress(t, { ingress: { maxRecipientOctets: 2000, maxConnections: 20 } });
+  const [greedy, modest] = [await openMx(server.port('mx')), await openMx(server.port('mx'))];
+  const large = (number: number) => `RCPT TO:<u${number}@here.example> ORCPT=rfc822;${'x'.repeat(300)}`;
+  const held = () => server.metric('angarium_ingress_recipient_octets');
+  for (const client of [greedy, modest]) await client.ask('MAIL FROM:<a@there.example>');
+  for (let number = 0; number < 5; number++) assert.match(await greedy.ask(large(number)), /^250 /);
+  assert.equal(await greedy.ask(large(5)), '452 4.3.1 Insufficient system storage, try again later');
+  assert.match(await modest.ask('RCPT TO:<ann@here.example>'), /^250 /);
+  assert.equal(await modest.ask(large(6)), '452 4.3.1 Insufficient system storage, try again later');
+  for (const command of ['RSET', 'EHLO again.example']) {
+    assert.match(await greedy.ask(command), /^250 /);
+    assert.ok((await held()) < 100, command);
+    await greedy.ask('MAIL FROM:<a@there.example>');
+    assert.match(await greedy.ask(large(7)), /^250 /);
+  }
+  assert.match(await modest.ask(large(8)), /^250 /);
+  greedy.destroy();
+  modest.destroy();
+  while ((await held()) > 0) await turn();
+});
+
+test('a recipient whose client left while it was looked up holds nothing', async (t) => {
+  const server = await startIngress(t);
+  const { check } = server.directory;
+  let isAsked = false;
+  let answer = () => {};
+  const judged = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  server.directory.check = async (request) => {
+    isAsked = true;
+    await judged;
+    return check(request);
+  };
+  const client = await openMx(server.port('mx'));
+  await client.ask('MAIL FROM:<a@there.example>');
+  client.send('RCPT TO:<ann@here.example>\r\n');
+  while (!isAsked) await turn();
+  if (client.socket instanceof Socket) client.socket.resetAndDestroy();
+  while ((await server.metric('angarium_ingress_connections')) > 0) await turn();
+  answer();
+  for (let turns = 0; turns < 10; turns++) await turn();
+  assert.equal(await server.metric('angarium_ingress_recipient_octets'), 0);
 });
 
 test('connections are counted in total and per client', () => {

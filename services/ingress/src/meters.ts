@@ -18,12 +18,20 @@ const listener = { listener: LISTENERS };
 
 export function createMeters(
   metrics: Metrics,
-  read: { readonly connections: () => number; readonly unacknowledgedOctets: () => number },
+  read: {
+    readonly connections: () => number;
+    readonly unacknowledgedOctets: () => number;
+    readonly recipientOctets: () => number;
+  },
 ): Meters {
   metrics.gaugeOf({ name: 'angarium_ingress_connections', help: 'Connections open now.' }, read.connections);
   metrics.gaugeOf(
     { name: 'angarium_ingress_unacknowledged_octets', help: 'Octets of messages received and not yet durable.' },
     read.unacknowledgedOctets,
+  );
+  metrics.gaugeOf(
+    { name: 'angarium_ingress_recipient_octets', help: 'Octets of recipients of transactions that are under way.' },
+    read.recipientOctets,
   );
   return {
     sessions: metrics.counter({ name: 'angarium_ingress_sessions_total', help: 'Sessions by listener.', labels: listener }),

@@ -23,6 +23,11 @@ export const ingressSchema = z.strictObject({
   maxRecipients: atLeastOne
     .default(1000)
     .describe('Recipients per transaction; one more gets 452 4.5.3. At least 100 (RFC 5321 §4.5.3.1.8).'),
+  maxRecipientOctets: octets
+    .default(32 * 1024 ** 2)
+    .describe(
+      'Octets of recipients of running transactions over all sessions; one beyond gets 452 4.3.1, unless its session has less than maxRecipientOctets / maxConnections.',
+    ),
   inlineMaxOctets: octets.default(32 * 1024).describe('A larger message is written to the blob store and named in the record.'),
   maxReceivedFields: atLeastOne.default(100).describe('More Received fields than this is a mail loop: 554 5.4.6 (RFC 5321 §6.3).'),
   maxConnections: atLeastOne.default(1000).describe('Connections at once over all listeners; one more gets 421 4.3.2.'),

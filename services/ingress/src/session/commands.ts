@@ -1,7 +1,7 @@
 import { type SmtpReply, smtpReply } from '@angarium/smtp';
 import type { Core } from '../core.ts';
 import { REFUSALS } from '../replies.ts';
-import { type Dialog, wantsAuth } from './dialog.ts';
+import { type Dialog, endTransaction, wantsAuth } from './dialog.ts';
 import { answerMail, answerRcpt, refuseData } from './envelope.ts';
 
 /** What a command asks of the connection, where a reply alone does not do. */
@@ -97,9 +97,9 @@ function withoutTrailingBlanks(text: string): string {
 }
 
 /** Starts the session anew. No enhanced codes in these answers (RFC 2034 §3). */
-function answerHello({ hostname, config }: Core, dialog: Dialog, verb: string, argument: string): SmtpReply {
+function answerHello({ hostname, config, recipientRoom }: Core, dialog: Dialog, verb: string, argument: string): SmtpReply {
   if (!HELLO_ARGUMENT.test(argument)) return { code: 501, text: `Syntax: ${verb} hostname` };
-  dialog.transaction = undefined;
+  endTransaction(recipientRoom, dialog);
   dialog.helo = argument;
   dialog.isExtended = verb === 'EHLO';
   if (!dialog.isExtended) return { code: 250, text: hostname };

@@ -1,6 +1,7 @@
 import type { AcceptedRecipient } from '@angarium/records';
 import type { MailCommand } from '@angarium/smtp';
 import type { Listener } from '../deps.ts';
+import type { RecipientRoom } from '../limits/recipient-room.ts';
 
 export interface Client {
   readonly address: string;
@@ -10,7 +11,7 @@ export interface Client {
   readonly relayNetwork: string | undefined;
 }
 
-/** From MAIL on; gone with RSET, EHLO, STARTTLS and the answer to the message. */
+/** From MAIL on; ended by RSET, EHLO, STARTTLS, the answer to the message and the connection's end (`endTransaction`). */
 export interface Transaction {
   readonly mail: MailCommand;
   /** As sent, without angle brackets; empty is the null reverse-path. */
@@ -39,6 +40,12 @@ export interface Dialog {
 
 export function createDialog(start: Pick<Dialog, 'listener' | 'client' | 'isSecure'>): Dialog {
   return { ...start, helo: '', isExtended: false, account: undefined, transaction: undefined };
+}
+
+/** Forgets the transaction, if there is one. */
+export function endTransaction(room: RecipientRoom, dialog: Dialog): void {
+  room.giveBack(dialog.transaction?.recipientOctets ?? 0);
+  dialog.transaction = undefined;
 }
 
 /** AUTH is offered, and demanded, where accounts hand in their mail. */

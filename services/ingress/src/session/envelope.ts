@@ -85,6 +85,9 @@ async function addRecipient(core: Core, dialog: Dialog, transaction: Transaction
   if (dialog.account !== undefined && core.quota.excess(dialog.account, count) === 'recipients') return REFUSALS.tooManyRecipientsPerHour;
   const refused = await refuseRecipient(core, dialog, forwardPath);
   if (refused) return refused;
+  // The client left meanwhile: what is taken now would never be given back.
+  if (dialog.transaction !== transaction) return REFUSALS.mailFirst;
+  if (!core.recipientRoom.take(octets, transaction.recipientOctets)) return REFUSALS.noRoom;
   transaction.seen.add(key);
   transaction.recipientOctets += octets;
   transaction.recipients.push({ forwardPath, notify, orcpt });

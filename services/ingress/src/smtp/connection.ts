@@ -9,7 +9,7 @@ import { acceptMessage, type Tls } from '../message/accept.ts';
 import { Body } from '../message/body.ts';
 import { REFUSALS, reasonOf } from '../replies.ts';
 import { type Action, answerCommand, decodeCommand } from '../session/commands.ts';
-import { type Client, createDialog, type Dialog } from '../session/dialog.ts';
+import { type Client, createDialog, type Dialog, endTransaction } from '../session/dialog.ts';
 import { lookAhead } from '../session/envelope.ts';
 import { answerLogin, type Credentials } from '../session/login.ts';
 import { IngressStream } from './stream.ts';
@@ -119,11 +119,12 @@ export class IngressConnection extends SMTPConnection {
 
   override _resetSession(): void {
     super._resetSession();
-    this.dialog.transaction = undefined;
+    endTransaction(this.core.recipientRoom, this.dialog);
   }
 
   override _onClose(): void {
     this.release();
+    endTransaction(this.core.recipientRoom, this.dialog);
     this.body?.release();
     this.body = undefined;
     super._onClose();
@@ -133,6 +134,7 @@ export class IngressConnection extends SMTPConnection {
   override upgrade(callback: () => void, secureCallback?: () => void): void {
     this.flush();
     const { listener } = this.dialog;
+    endTransaction(this.core.recipientRoom, this.dialog);
     this.dialog = createDialog({ listener, client: this.dialog.client, isSecure: true });
     this.wait('handshake');
     this._socket.allowHalfOpen = false;
