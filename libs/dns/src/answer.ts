@@ -11,13 +11,14 @@ export type RecordType = keyof RecordData;
 
 /**
  * Answer to one question. `ttlMs` is how long it stays true. `authenticated` is the resolver's AD bit: worth something only
- * where the way to that resolver is trusted (RFC 6840 §5.8). `failed` is about us and our resolvers, never about the name:
- * nobody's mail may bounce by it.
+ * where the way to that resolver is trusted (RFC 6840 §5.8). `failed` says nothing final about the name: nobody's mail may
+ * bounce by it at once. `ownFault`: our resolvers are the trouble; else one of them has said that it cannot find out, or works
+ * for other names, and the trouble lies with the name's own servers.
  */
 export type Answer<T extends RecordType = RecordType> =
   | { readonly is: 'found'; readonly records: readonly RecordData[T][]; readonly ttlMs: number; readonly authenticated: boolean }
   | { readonly is: 'nodata' | 'nxdomain'; readonly ttlMs: number; readonly authenticated: boolean }
-  | { readonly is: 'failed'; readonly reason: string };
+  | { readonly is: 'failed'; readonly reason: string; readonly ownFault: boolean };
 
 /** One reply, before the chain of aliases is at its end: `alias` names what must be asked next. */
 export type Reading<T extends RecordType> =
@@ -26,6 +27,9 @@ export type Reading<T extends RecordType> =
 
 /** Longest chain of CNAME records that is followed. */
 export const MAX_ALIASES = 8;
+
+/** Whoever runs the names made that chain. */
+export const TOO_MANY_ALIASES = { is: 'failed', reason: `more than ${MAX_ALIASES} aliases`, ownFault: false } as const;
 
 /** Used where a negative answer brings no SOA record to say how long it holds (RFC 2308 §5). */
 const NEGATIVE_TTL_S = 60;
@@ -76,5 +80,5 @@ export function readReply<T extends RecordType>(packet: DecodedPacket, name: str
     ttlS = Math.min(ttlS, ttlOf(alias));
     at = plainName(alias.data);
   }
-  return { is: 'failed', reason: `more than ${MAX_ALIASES} aliases` };
+  return TOO_MANY_ALIASES;
 }

@@ -12,6 +12,8 @@ type Zone = {
   readonly A?: readonly string[];
   readonly AAAA?: readonly string[];
   readonly fails?: readonly RecordType[];
+  /** They fail because our resolvers do. */
+  readonly ownFault?: boolean;
 };
 
 const ttlMs = 60_000;
@@ -20,7 +22,7 @@ const ttlMs = 60_000;
 function tableResolver(zones: Readonly<Record<string, Zone>>): Resolver {
   const answer = (name: string, type: RecordType): Answer => {
     const zone = zones[name];
-    if (zone?.fails?.includes(type)) return { is: 'failed', reason: 'SERVFAIL' };
+    if (zone?.fails?.includes(type)) return { is: 'failed', reason: 'trouble', ownFault: zone.ownFault === true };
     if (!zone) return { is: 'nxdomain', ttlMs, authenticated: false };
     const records = type === 'MX' ? zone.MX?.map(([preference, exchange]) => ({ preference, exchange })) : zone[type];
     return records?.length ? { is: 'found', records, ttlMs, authenticated: false } : { is: 'nodata', ttlMs, authenticated: false };
@@ -136,6 +138,22 @@ test('name server trouble defers: with MX, with the fallback, with the only host
     'x.test': { fails: ['A', 'AAAA'] as const },
   };
   assert.equal(status(await plan('a.test', half)), 'deferred 451 4.4.3');
+});
+
+test("name server trouble is our own fault only where nothing of it is the names'", async () => {
+  const ownFault = async (zones: Readonly<Record<string, Zone>>) => {
+    const found = await plan('a.test', zones);
+    return found.is === 'deferred' ? found.ownFault : found.is;
+  };
+  assert.equal(await ownFault({ 'a.test': { fails: ['MX'] } }), false);
+  assert.equal(await ownFault({ 'a.test': { fails: ['MX'], ownFault: true } }), true);
+  const MX = [
+    [1, 'x.test'],
+    [2, 'y.test'],
+  ] as const;
+  const ours = { fails: ['A', 'AAAA'], ownFault: true } as const;
+  assert.equal(await ownFault({ 'a.test': { MX }, 'x.test': ours, 'y.test': ours }), true);
+  assert.equal(await ownFault({ 'a.test': { MX }, 'x.test': ours, 'y.test': { fails: ['A'] } }), false);
 });
 
 test('a host whose lookup fails is left out, and the plan is made again soon', async () => {

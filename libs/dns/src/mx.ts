@@ -13,8 +13,9 @@ export interface MxHost {
 }
 
 /**
- * Where a domain's mail goes. `bounced`: the domain itself says that it takes none. `deferred`: our resolvers could not say.
- * Codes and texts are ready for a reply.
+ * Where a domain's mail goes. `bounced`: the domain itself says that it takes none. `deferred`: it cannot be known now, by
+ * `ownFault` because our resolvers are in trouble, else because the domain's name servers are. Codes and texts are ready for a
+ * reply.
  */
 export type MxPlan =
   | {
@@ -28,7 +29,7 @@ export type MxPlan =
       readonly authenticated: boolean;
     }
   | { readonly is: 'bounced'; readonly code: number; readonly enhanced: string; readonly text: string; readonly ttlMs: number }
-  | { readonly is: 'deferred'; readonly code: number; readonly enhanced: string; readonly text: string };
+  | { readonly is: 'deferred'; readonly code: number; readonly enhanced: string; readonly text: string; readonly ownFault: boolean };
 
 export interface MxOptions {
   readonly random: () => number;
@@ -51,6 +52,7 @@ const INCOMPLETE_TTL_MS = 60_000;
 /** For what no record's life bounds: an address literal. */
 const LITERAL_TTL_MS = 3_600_000;
 
+type Failed = Extract<Answer, { is: 'failed' }>;
 type Bounce = Extract<MxPlan, { is: 'bounced' }>;
 type Names = {
   readonly names: readonly { readonly name: string; readonly preference: number }[];
@@ -60,11 +62,12 @@ type Names = {
 };
 
 const bounce = (code: number, enhanced: string, text: string, ttlMs: number): Bounce => ({ is: 'bounced', code, enhanced, text, ttlMs });
-const resolverTrouble = (name: string, reason: string): MxPlan => ({
+const nameTrouble = (name: string, { reason, ownFault }: Failed): MxPlan => ({
   is: 'deferred',
   code: 451,
   enhanced: '4.4.3',
   text: `name server trouble while looking up ${name}: ${reason}`,
+  ownFault,
 });
 
 /** Fisher-Yates, a copy. */
@@ -84,7 +87,7 @@ const isHostName = (name: string): boolean => isIP(name) === 0 && asciiName(name
 
 /** Names of the hosts to try, from the domain's MX records (RFC 5321 §5.1, RFC 7505 §3). */
 function hostNames(domain: string, answer: Answer<'MX'>, options: MxOptions): Names | MxPlan {
-  if (answer.is === 'failed') return resolverTrouble(domain, answer.reason);
+  if (answer.is === 'failed') return nameTrouble(domain, answer);
   const { ttlMs, authenticated } = answer;
   if (answer.is === 'nxdomain') return bounce(550, '5.1.2', `${domain} does not exist`, ttlMs);
   const records = answer.is === 'found' ? answer.records : [];
@@ -118,7 +121,11 @@ function interleaved(first: readonly string[], second: readonly string[]): strin
 export type HostAddresses =
   | { readonly is: 'found'; readonly addresses: readonly string[]; readonly ttlMs: number; readonly authenticated: boolean }
   | { readonly is: 'none'; readonly ttlMs: number }
-  | { readonly is: 'failed'; readonly reason: string };
+  | Failed;
+
+/** Of several failures the one that tells most: about the name, not about us. */
+const tellingOf = <T extends { readonly ownFault: boolean }>(failures: readonly T[]): T | undefined =>
+  failures.find(({ ownFault }) => !ownFault) ?? failures[0];
 
 /** Both families asked at once; IPv6 and IPv4 take turns, so that a broken family costs one try (RFC 8305 §4). */
 export async function resolveAddresses(
@@ -137,8 +144,7 @@ export async function resolveAddresses(
   const answered = [six, four].filter((answer) => answer.is !== 'failed');
   const ttlMs = Math.min(...answered.map((answer) => answer.ttlMs));
   if (addresses.length > 0) return { is: 'found', addresses, ttlMs, authenticated: answered.every((answer) => answer.authenticated) };
-  const failed = [six, four].find((answer) => answer.is === 'failed');
-  return failed?.is === 'failed' ? { is: 'failed', reason: failed.reason } : { is: 'none', ttlMs };
+  return tellingOf([six, four].filter((answer) => answer.is === 'failed')) ?? { is: 'none', ttlMs };
 }
 
 function literalPlan(domain: string, options: MxOptions): MxPlan {
@@ -177,7 +183,7 @@ export async function planMx(resolver: Resolver, domain: string, options: MxOpti
   if (hosts.length > 0) {
     return { is: 'hosts', hosts, site: found.site, ttlMs, authenticated };
   }
-  const failed = resolved.find(({ result }) => result.is === 'failed');
-  if (failed?.result.is === 'failed') return resolverTrouble(failed.name, failed.result.reason);
+  const failed = tellingOf(resolved.flatMap(({ name: host, result }) => (result.is === 'failed' ? [{ ...result, host }] : [])));
+  if (failed) return nameTrouble(failed.host, failed);
   return bounce(550, '5.4.4', `no host that takes mail for ${name} has a usable address`, ttlMs);
 }

@@ -73,6 +73,21 @@ test('SERVFAIL, REFUSED, octets that are no packet and a wrong id are failures, 
   }
 });
 
+test("a failure is our own fault where no resolver works, and the name's where one answered that it cannot find out", async (t) => {
+  const silent = await silentServer();
+  t.after(silent.close);
+  const fixture = await startDnsFixture({ 'lame.test': { trouble: 'SERVFAIL' } });
+  t.after(fixture.close);
+  const ownFault = async (name: string, servers: readonly string[]) => {
+    const answer = await createResolver({ servers, timeoutMs: 40, clock: handClock() }).query(name, 'A');
+    return answer.is === 'failed' ? answer.ownFault : answer.is;
+  };
+  assert.equal(await ownFault('lame.test', [fixture.server]), false);
+  assert.equal(await ownFault('lame.test', [silent.server, fixture.server]), false);
+  assert.equal(await ownFault('lame.test', [fixture.server, silent.server]), false);
+  assert.equal(await ownFault('any.test', [silent.server]), true);
+});
+
 test('a silent server is given up after its time and the next one is asked, and stays the preferred one', async (t) => {
   const silent = await silentServer();
   const fixture = await startDnsFixture({ 'a.test': { A: ['192.0.2.1'] }, 'b.test': { A: ['192.0.2.2'] } });
@@ -160,7 +175,7 @@ test('more questions than may be on the wire wait for their turn; far more fail'
   t.after(fixture.close);
   const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => resolver.query(`n${index}.test`, 'A')));
   assert.equal(answers.filter((answer) => answer.is === 'nxdomain').length, 82);
-  assert.equal(answers.filter((answer) => answer.is === 'failed').length, 18);
+  assert.equal(answers.filter((answer) => answer.is === 'failed' && answer.ownFault).length, 18);
 });
 
 test('aliases are followed, in one reply and over several, and a chain of them ends', async (t) => {
@@ -179,7 +194,7 @@ test('aliases are followed, in one reply and over several, and a chain of them e
   assert.equal(one.is === 'found' && one.ttlMs, 10_000);
   assert.equal((await resolver.query('bare.test', 'A')).is, 'found');
   assert.equal((await resolver.query('gone.test', 'A')).is, 'nxdomain');
-  assert.equal((await resolver.query('l0.test', 'A')).is, 'failed');
+  assert.deepEqual(await resolver.query('l0.test', 'A'), { is: 'failed', reason: 'more than 8 aliases', ownFault: false });
   assert.equal((await resolver.query('end.test', 'MX')).is, 'nodata');
 });
 

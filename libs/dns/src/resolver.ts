@@ -99,7 +99,7 @@ export function createResolver(given: ResolverOptions): Resolver {
 
   async function askAndKeep(key: string, name: string, type: RecordType): Promise<Answer> {
     try {
-      if (!(await slots.take())) return { is: 'failed', reason: 'too many questions at once' };
+      if (!(await slots.take())) return { is: 'failed', reason: 'too many questions at once', ownFault: true };
       const answer = await ask(name, type).finally(slots.give);
       const ttlMs = lifeMs(answer);
       cache.set(key, { answer, untilMs: clock.nowMs() + ttlMs });

@@ -1,6 +1,6 @@
 import { getServers } from 'node:dns';
 import { isIPv6 } from 'node:net';
-import { type Answer, MAX_ALIASES, type Reading, type RecordType, rcodeOf, readReply } from './answer.ts';
+import { type Answer, MAX_ALIASES, type Reading, type RecordType, rcodeOf, readReply, TOO_MANY_ALIASES } from './answer.ts';
 import { exchange, type Server, type Timing } from './exchange.ts';
 
 export interface ServersOptions {
@@ -11,6 +11,8 @@ export interface ServersOptions {
   readonly mixCase: boolean;
   readonly clock: Timing;
 }
+
+type Failed = Extract<Answer, { is: 'failed' }>;
 
 /** What `getServers` gives has no port where it is the usual one. */
 export function parseServer(text: string): Server {
@@ -32,19 +34,19 @@ export function createServers(options: ServersOptions): <T extends RecordType>(n
     const edns = !withoutEdns.has(server);
     const { clock, timeoutMs, mixCase } = options;
     const result = await exchange({ name, type, edns, mixed: mixCase }, { server, clock, timeoutMs });
-    if ('reason' in result) return { is: 'failed', reason: result.reason };
+    if ('reason' in result) return { is: 'failed', reason: result.reason, ownFault: true };
     const rcode = rcodeOf(result.packet);
     if (edns && (rcode === 'FORMERR' || rcode === 'NOTIMP')) {
       // RFC 6891 §7: older than EDNS.
       withoutEdns.add(server);
       return askOne(server, name, type);
     }
-    if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') return { is: 'failed', reason: rcode };
+    if (rcode !== 'NOERROR' && rcode !== 'NXDOMAIN') return { is: 'failed', reason: rcode, ownFault: rcode !== 'SERVFAIL' };
     return readReply(result.packet, name, type);
   }
 
   async function askAll<T extends RecordType>(name: string, type: T): Promise<Reading<T>> {
-    let reason = 'no resolver is configured';
+    let failed: Failed = { is: 'failed', reason: 'no resolver is configured', ownFault: true };
     for (let attempt = 0; attempt < servers.length * options.rounds; attempt++) {
       const index = (preferred + attempt) % servers.length;
       const server = servers[index];
@@ -54,9 +56,10 @@ export function createServers(options: ServersOptions): <T extends RecordType>(n
         preferred = index;
         return reading;
       }
-      reason = `${server.address}: ${reading.reason}`;
+      // What one of them said about the name stands, whatever the others do.
+      if (failed.ownFault) failed = { ...reading, reason: `${server.address}: ${reading.reason}` };
     }
-    return { is: 'failed', reason };
+    return failed;
   }
 
   return async (name, type) => {
@@ -71,6 +74,6 @@ export function createServers(options: ServersOptions): <T extends RecordType>(n
       if (reading.is !== 'alias') return { ...reading, ttlMs, authenticated };
       at = reading.name;
     }
-    return { is: 'failed', reason: `more than ${MAX_ALIASES} aliases` };
+    return TOO_MANY_ALIASES;
   };
 }

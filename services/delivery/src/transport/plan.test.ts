@@ -76,11 +76,17 @@ test('a domain that does not exist bounces in our own name', async () => {
 });
 
 test('a resolver that is down is our own fault, and not remembered', async () => {
-  const { asked, resolve } = bench({ answer: () => ({ is: 'failed', reason: 'no answer in time' }) });
+  const { asked, resolve } = bench({ answer: () => ({ is: 'failed', reason: 'no answer in time', ownFault: true }) });
   const resolution = await resolve(mx('a.test'));
   assert.deepEqual(resolution.is === 'deferred' && [resolution.ownFault, resolution.reply.enhanced], [true, '4.4.3']);
   await resolve(mx('a.test'));
   assert.equal(asked.length, 2);
+});
+
+test('name servers of the domain that fail are not our fault', async () => {
+  const { resolve } = bench({ answer: () => ({ is: 'failed', reason: 'SERVFAIL', ownFault: false }) });
+  const resolution = await resolve(mx('a.test'));
+  assert.deepEqual(resolution.is === 'deferred' && [resolution.ownFault, resolution.reply.enhanced], [false, '4.4.3']);
 });
 
 test('a smarthost is read from the directory, its host by address alone, and read again when its time is up', async () => {

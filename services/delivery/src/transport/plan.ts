@@ -56,7 +56,7 @@ async function planDomain(domain: string, deps: PlannerDeps): Promise<Resolution
     maxHosts: delivery.mxHosts,
     maxAddresses: delivery.mxAddresses,
   });
-  if (found.is === 'deferred') return { ...ownFault(found.enhanced, found.text), untilMs: 0 };
+  if (found.is === 'deferred') return { is: 'deferred', reply: ownReply(found.enhanced, found.text), ownFault: found.ownFault, untilMs: 0 };
   const untilMs = deps.nowMs() + found.ttlMs;
   if (found.is === 'bounced') {
     const { code, enhanced, text } = found;
