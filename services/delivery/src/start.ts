@@ -6,6 +6,7 @@ import { momentOf } from './attempt/record.ts';
 import type { Core } from './core.ts';
 import { expireSite } from './expiry.ts';
 import type { Route, Routed } from './hops.ts';
+import { RESOLVE_SITE } from './sites.ts';
 import { type DeliveryUnit, groupUnits } from './unit.ts';
 import { createFlight, offer, offerAnywhere, recordAtOnce, takeTogether } from './waiting.ts';
 
@@ -88,14 +89,14 @@ function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, not
   if (verdict === 'failed' && spent) expireSite(core, ticket, reply);
 }
 
-/** The way of a next hop leads elsewhere now: what waits for the old site because of it need not wait for that. */
-function reroute(core: Core, hopKey: string, { from, route }: { readonly from: string; readonly route: Route }): void {
+/** The way of a next hop leads elsewhere now, or nowhere: what waits for the old site because of it need not wait for that. */
+function reroute(core: Core, hopKey: string, { from, to }: { readonly from: string; readonly to: { site: string; title: string } }): void {
   const { scheduler, units, deps } = core;
   for (const unit of scheduler.unitsAt(from).filter((one) => one.hopKey === hopKey)) {
     const dueAtMs = unit.place === 'due' && !unit.waitsForSite ? unit.dueAtMs : 0;
     scheduler.remove(unit, deps.clock.nowMs());
     units.delete(unit);
-    offer(core, unit, { ...siteOf(route), dueAtMs });
+    offer(core, unit, { ...to, dueAtMs });
   }
 }
 
@@ -109,7 +110,9 @@ export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket):
   const routed: Routed = known ? { is: 'route', route: known } : await core.hops.resolve(unit.hopKey, unit.hop);
   if (routed.is !== 'route' || routed.route.plan.site !== ticket.site.key) {
     scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
-    if (routed.is === 'route') reroute(core, unit.hopKey, { from: ticket.site.key, route: routed.route });
+    const isOurs = routed.is === 'deferred' && routed.ownFault;
+    const to = routed.is === 'route' ? siteOf(routed.route) : { site: RESOLVE_SITE, title: '' };
+    if (!isOurs) reroute(core, unit.hopKey, { from: ticket.site.key, to });
     settleRouted(core, [unit], routed);
     return;
   }
