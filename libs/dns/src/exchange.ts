@@ -15,7 +15,7 @@ export type Exchange = { readonly packet: DecodedPacket } | { readonly reason: s
 
 export interface Question {
   readonly name: string;
-  readonly type: RecordType;
+  readonly type: RecordType | 'NS';
   readonly edns: boolean;
   /** With upper and lower case at random. */
   readonly mixed: boolean;
@@ -42,7 +42,7 @@ const mixCase = (name: string): string => name.replace(/[a-z]/g, (letter) => (ra
 interface Query {
   readonly id: number;
   readonly name: string;
-  readonly type: RecordType;
+  readonly type: Question['type'];
   /** The case of the name must come back as it went out. */
   readonly isExact: boolean;
   readonly octets: Buffer;

@@ -76,8 +76,14 @@ test('SERVFAIL, REFUSED, octets that are no packet and a wrong id are failures, 
 test("a failure is our own fault where no resolver works, and the name's where one answered that it cannot find out", async (t) => {
   const silent = await silentServer();
   t.after(silent.close);
-  const fixture = await startDnsFixture({ 'lame.test': { trouble: 'SERVFAIL' } });
+  const fixture = await startDnsFixture({
+    'lame.test': { trouble: 'SERVFAIL' },
+    'unanswered.test': { trouble: 'silent' },
+    'unwanted.test': { trouble: 'REFUSED' },
+  });
   t.after(fixture.close);
+  const hostile = await startDnsFixture({ '.': { trouble: 'REFUSED' }, 'any.test': { trouble: 'REFUSED' } });
+  t.after(hostile.close);
   const ownFault = async (name: string, servers: readonly string[]) => {
     const answer = await createResolver({ servers, timeoutMs: 40, clock: handClock() }).query(name, 'A');
     return answer.is === 'failed' ? answer.ownFault : answer.is;
@@ -85,7 +91,26 @@ test("a failure is our own fault where no resolver works, and the name's where o
   assert.equal(await ownFault('lame.test', [fixture.server]), false);
   assert.equal(await ownFault('lame.test', [silent.server, fixture.server]), false);
   assert.equal(await ownFault('lame.test', [fixture.server, silent.server]), false);
+  assert.equal(await ownFault('unanswered.test', [fixture.server]), false);
+  assert.equal(await ownFault('unwanted.test', [silent.server, fixture.server]), false);
   assert.equal(await ownFault('any.test', [silent.server]), true);
+  assert.equal(await ownFault('any.test', [silent.server, hostile.server]), true);
+});
+
+test('whether the servers work at all is asked once for many names that fail, and again later', async (t) => {
+  const names = Array.from({ length: 20 }, (_, index) => `n${index}.test`);
+  const zones: FixtureZones = Object.fromEntries(names.map((name) => [name, { trouble: 'silent' }]));
+  zones['.'] = { trouble: 'silent' };
+  const { fixture, clock, resolver } = await withFixture(zones, { timeoutMs: 40, rounds: 1 });
+  t.after(fixture.close);
+  const ask = async () =>
+    (await Promise.all(names.map((name) => resolver.query(name, 'A')))).map((answer) => answer.is === 'failed' && answer.ownFault);
+  assert.deepEqual(new Set(await ask()), new Set([true]));
+  assert.equal(fixture.asked.filter((question) => question === 'udp NS .').length, 1);
+  delete zones['.'];
+  clock.advance(5000);
+  assert.deepEqual(new Set(await ask()), new Set([false]));
+  assert.equal(fixture.asked.filter((question) => question === 'udp NS .').length, 2);
 });
 
 test('a silent server is given up after its time and the next one is asked, and stays the preferred one', async (t) => {

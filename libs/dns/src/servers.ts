@@ -9,6 +9,8 @@ export interface ServersOptions {
   readonly timeoutMs: number;
   readonly rounds: number;
   readonly mixCase: boolean;
+  /** How long it is remembered whether they work at all. */
+  readonly failureTtlMs: number;
   readonly clock: Timing;
 }
 
@@ -21,12 +23,44 @@ export function parseServer(text: string): Server {
   return { address: bracketed ?? plain ?? text, port: Number(port ?? 53) };
 }
 
+/** A resolver that answers so serves us. Any other code says that it does not like us or the question. */
+const SERVES: ReadonlySet<string> = new Set(['NOERROR', 'NXDOMAIN', 'SERVFAIL']);
+
+/**
+ * Tells whether any of the servers works at all, by a question that each resolver can answer from memory: the name servers of the
+ * root. What it found holds for `failureTtlMs`, so that an outage costs one question more in that time.
+ */
+function createControl(servers: readonly Server[], { clock, timeoutMs, failureTtlMs }: ServersOptions): () => Promise<boolean> {
+  let asking: Promise<boolean> = Promise.resolve(false);
+  let untilMs = Number.NEGATIVE_INFINITY;
+  const works = async (server: Server): Promise<void> => {
+    const result = await exchange({ name: '.', type: 'NS', edns: false, mixed: false }, { server, clock, timeoutMs });
+    if (!('packet' in result && SERVES.has(rcodeOf(result.packet)))) throw new Error(`${server.address} does not work`);
+  };
+  return () => {
+    if (clock.nowMs() < untilMs) return asking;
+    // Until it is answered it is not asked again.
+    untilMs = Number.POSITIVE_INFINITY;
+    asking = Promise.any(servers.map(works)).then(
+      () => true,
+      () => false,
+    );
+    void asking.then(() => {
+      untilMs = clock.nowMs() + failureTtlMs;
+    });
+    return asking;
+  };
+}
+
 /**
  * Asks the servers in order, the one that last answered first; SERVFAIL, REFUSED, a time-out or an unintelligible reply moves on
- * to the next, and when all have been through `rounds` times the question has failed.
+ * to the next, and when all have been through `rounds` times the question has failed. SERVFAIL is a word about the name. So is
+ * silence or REFUSED from servers that work otherwise: many a resolver needs longer than we wait to find out that all name
+ * servers of a domain are dead, and some refuse a name by policy.
  */
 export function createServers(options: ServersOptions): <T extends RecordType>(name: string, type: T) => Promise<Answer<T>> {
   const servers = (options.servers.length > 0 ? options.servers : getServers()).map(parseServer);
+  const works = createControl(servers, options);
   const withoutEdns = new Set<Server>();
   let preferred = 0;
 
@@ -59,7 +93,7 @@ export function createServers(options: ServersOptions): <T extends RecordType>(n
       // What one of them said about the name stands, whatever the others do.
       if (failed.ownFault) failed = { ...reading, reason: `${server.address}: ${reading.reason}` };
     }
-    return failed;
+    return failed.ownFault ? { ...failed, ownFault: !(await works()) } : failed;
   }
 
   return async (name, type) => {
