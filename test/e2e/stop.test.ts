@@ -118,3 +118,37 @@ test('a client and a host that stand still hold it up for their own limits only,
     'the mail on the wire is kept, the one cut off was never taken',
   );
 });
+
+test('what was sent and not answered is a fact if the answer comes in time; if the stop is cut short it is held, then sent again', async () => {
+  const letter = { mail: '<a@client.test>', rcpt: ['<you@late.test>'], content: 'Subject: x\r\n\r\nx\r\n' };
+  const delivery = { ...CONFIG.delivery, drainMs: '10s', inDoubtAfterMs: '100ms' };
+  const restart = (over = {}) => startAngarium(folder, { ingress: CONFIG.ingress, delivery: { ...delivery, ...over } });
+  assert.equal(await angarium.stop(), 0);
+  angarium = await restart();
+  const late = await startSmtpHost({ dotMs: 1500 });
+  const args = ['transport', 'add', 'late.test', 'smarthost', `127.0.0.1:${late.port}`, '--tls', 'never'];
+  assert.equal((await angarium.command(args)).code, 0);
+  const sendOne = async (dots: number) => {
+    await send(await openMx(angarium), letter);
+    await until(async () => (late.lines.filter((line) => line.endsWith('DATA')).length === dots ? true : undefined));
+  };
+
+  await sendOne(1);
+  const ends = angarium.waitFor('delivery.recipient.delivered');
+  const stopped = angarium.stop();
+  await angarium.waitFor('delivery.doubt.recorded');
+  await ends;
+  assert.equal(await stopped, 0);
+  assert.equal(late.messages.length, 1);
+
+  angarium = await restart({ drainMs: '200ms', inDoubtHoldMs: '0ms' });
+  await sendOne(2);
+  void angarium.stop();
+  const { untilMs } = await angarium.waitFor('delivery.doubt.recorded');
+  await angarium.kill();
+  angarium = await restart();
+  await angarium.waitFor('delivery.recipient.delivered');
+  assert.ok(Date.now() >= Number(untilMs), 'it was held');
+  assert.equal(late.lines.filter((line) => line.endsWith('DATA')).length, 3);
+  await late.close();
+});

@@ -8,6 +8,7 @@ import { createControl } from './control/control.ts';
 import { type Core, createCore } from './core.ts';
 import type { DeliveryDeps } from './deps.ts';
 import { createDispatch, type Dispatch } from './dispatch.ts';
+import { recordDoubts } from './doubt.ts';
 import { exportGauges } from './gauges.ts';
 import { type LaneHooks, openLane } from './lane/lane.ts';
 import { createNotifier, type Notifier } from './notify/notifier.ts';
@@ -72,6 +73,20 @@ function createSuspender(core: Core, pump: () => void): (suspension: Suspension)
   };
 }
 
+/**
+ * Waits for what is on the wire. What is sent and not answered soon is written down, since whoever stops us may lose patience;
+ * answers that come later are written all the same. The hold outlasts the last instant at which that can happen, `drainMs` and
+ * what follows it, by `inDoubtHoldMs`: then the host has finished with the message or has noticed that we are gone.
+ */
+async function drain(core: Core, dispatch: Dispatch): Promise<void> {
+  const { drainMs, inDoubtAfterMs, inDoubtHoldMs } = core.deps.config.delivery;
+  const firstMs = Math.min(inDoubtAfterMs, drainMs);
+  await dispatch.drain(firstMs);
+  if (dispatch.active === 0) return;
+  recordDoubts(core, core.deps.clock.nowMs() + drainMs - firstMs + 3 * CLOSE_MS + inDoubtHoldMs);
+  await dispatch.drain(drainMs - firstMs);
+}
+
 /** What was written, or what could be within two seconds. */
 async function flushOutcomes({ lanes, deps }: Core): Promise<void> {
   const late = new Promise<void>((resolve) => deps.clock.after(CLOSE_MS, resolve));
@@ -83,7 +98,7 @@ async function flushOutcomes({ lanes, deps }: Core): Promise<void> {
  * at the first try; `stop` starts nothing new, waits for what is on the wire and writes its outcomes.
  */
 export function createDelivery(deps: DeliveryDeps): Delivery {
-  const { config, log } = deps;
+  const { log } = deps;
   const core = createCore(deps);
   const { lanes } = core;
   const parts: Parts = { core, dispatch: createDispatch(core), notifier: createNotifier(core), projection: createProjection(core) };
@@ -107,7 +122,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     },
     async stop() {
       const upkeepEnded = upkeep.stop();
-      await dispatch.drain(config.delivery.drainMs);
+      await drain(core, dispatch);
       notifier.stop();
       core.isOpen = () => false;
       await Promise.all(core.transports.map((transport) => transport.close()));

@@ -102,6 +102,14 @@ export const deliverySchema = z.strictObject({
   sweepEveryMs: durationMs.default(3_600_000).describe('How often the blob store is searched for contents that nobody needs.'),
   sharedBlobMs: durationMs.default(86_400_000).describe('Age at which a content shared by several lanes may be deleted.'),
   drainMs: durationMs.default(20_000).describe('Longest wait for transactions on the wire when stopping.'),
+  inDoubtAfterMs: durationMs
+    .default(2000)
+    .describe(
+      'When stopping, what was sent and is not answered for so long is recorded as in doubt; its answer is waited for all the same.',
+    ),
+  inDoubtHoldMs: durationMs
+    .default(30_000)
+    .describe('How long what was in doubt at a stop that was cut short is left alone, counted from when that stop would have ended.'),
   reservedAddresses: z
     .enum(['refuse', 'allow'])
     .default('allow')

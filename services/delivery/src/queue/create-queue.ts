@@ -30,7 +30,11 @@ function flush(core: Core, filter: Filter | undefined): number {
   const setAside = found.filter(({ recipient }) => core.care.isSetAside(recipient.message));
   for (const { recipient } of setAside) core.care.release(recipient.message);
   for (const { lane, recipient } of setAside) admit(core, lane, [recipient]);
-  const selected = found.map(({ locate }) => locate()).filter(({ unit, standing }) => unit !== undefined && standing.state !== 'suspended');
+  const selected = found
+    // What may still be answered is not sent again by an order.
+    .filter(({ recipient }) => recipient.heldUntilMs <= nowMs)
+    .map(({ locate }) => locate())
+    .filter(({ unit, standing }) => unit !== undefined && standing.state !== 'suspended');
   const sites = new Set<string>();
   for (const { unit } of selected) {
     if (unit === undefined) continue;
