@@ -2,7 +2,7 @@
 # Regenerates the committed codecs and service stubs. Run by `npm run generate`; offline.
 set -eu
 cd "$(dirname "$0")/.."
-common='"esModuleInterop=true","enumsAsLiterals=true","importSuffix=.ts","env=node","forceLong=number","outputJsonMethods=false","useExactTypes=false","oneof=unions-value","exportCommonSymbols=false","removeEnumPrefix=true"'
+common='"esModuleInterop=true","enumsAsLiterals=true","importSuffix=.ts","env=both","forceLong=number","outputJsonMethods=false","useExactTypes=false","oneof=unions-value","exportCommonSymbols=false","removeEnumPrefix=true"'
 generate() { # path, output folder, services
   template="{\"version\":\"v2\",\"plugins\":[{\"local\":[\"node_modules/.bin/protoc-gen-ts_proto\"],\"out\":\"$2\",\"opt\":[$common,\"outputServices=$3\"]}]}"
   buf generate proto --template "$template" --path "$1"

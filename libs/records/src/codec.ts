@@ -1,7 +1,11 @@
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Record as LogRecord } from './gen/angarium/log/v1/records.ts';
 
 /** What a record says: the generated union, without the optional hole. */
 export type Kind = NonNullable<LogRecord['kind']>;
+
+/** Its buffer has grown to the largest record so far; a new one would grow, and copy what it has, several times for each record. */
+let writer = new BinaryWriter();
 
 /**
  * Value of a log record for one of the kinds.
@@ -9,7 +13,13 @@ export type Kind = NonNullable<LogRecord['kind']>;
  * Every kind of this release is critical: an older release that skipped one would compute a wrong watermark.
  */
 export function encodeRecord(kind: Kind): Uint8Array {
-  return LogRecord.encode({ critical: true, kind }).finish();
+  try {
+    return LogRecord.encode({ critical: true, kind }, writer).finish();
+  } catch (error) {
+    // It holds a part of the record.
+    writer = new BinaryWriter();
+    throw error;
+  }
 }
 
 /** `unknown`: a newer release's kind. `corrupt`: not a record at all. */

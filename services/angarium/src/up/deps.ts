@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import {
   type Clock,
   type Config,
@@ -22,8 +22,24 @@ export interface Base {
   readonly tls: TlsSource & { close(): void };
 }
 
-/** Uniform in [0, 1) with 48 random bits of the system: queue ids must not collide between processes. */
-const systemRandom = (): number => randomBytes(6).readUIntBE(0, 6) / 2 ** 48;
+const RANDOM_OCTETS = 6;
+
+/**
+ * Uniform in [0, 1) with 48 random bits of the system: queue ids must not collide between processes. Each number is used once;
+ * a few hundred are drawn at a time, since a call to the system costs as much as the rest of a queue id.
+ */
+function createRandom(): () => number {
+  const pool = Buffer.alloc(RANDOM_OCTETS * 512);
+  let at = pool.length;
+  return () => {
+    if (at === pool.length) {
+      randomFillSync(pool);
+      at = 0;
+    }
+    at += RANDOM_OCTETS;
+    return pool.readUIntBE(at - RANDOM_OCTETS, RANDOM_OCTETS) / 2 ** 48;
+  };
+}
 
 export async function createBase(config: Config): Promise<Base> {
   const logger = createLogger(config.log);
@@ -33,5 +49,5 @@ export async function createBase(config: Config): Promise<Base> {
       ? { certificateFile, keyFile }
       : await selfSignedFiles(`${config.dataFolder}/tls`, config.hostname);
   const tls = await watchTls({ ...files, reloadMs }, { clock: systemClock, logger });
-  return { config, clock: systemClock, random: systemRandom, logger, metrics: createMetrics({ withProcess: true }), tls };
+  return { config, clock: systemClock, random: createRandom(), logger, metrics: createMetrics({ withProcess: true }), tls };
 }

@@ -3,11 +3,12 @@ import type { Holding } from '../limits/unacknowledged.ts';
 
 /** Smaller pieces are copied together: a Buffer object for each octet would cost a hundred times the octet. */
 const SMALL_OCTETS = 4096;
-const SLAB_OCTETS = 16_384;
+const MIN_SLAB_OCTETS = 1024;
+const MAX_SLAB_OCTETS = 16_384;
 /** Copied in one turn of the event loop: a few milliseconds, most of them for memory that was never touched before. */
 const COPY_OCTETS = 4 * 1024 * 1024;
 /** Room that `content` leaves in front of the octets for the fields we add. */
-export const HEADROOM_OCTETS = 4096;
+export const HEADROOM_OCTETS = 1024;
 
 /** Collects a message's octets while they come, within `maxOctets`; beyond it, or once dropped, it only counts. */
 export class Body {
@@ -76,7 +77,7 @@ export class Body {
 
   private copy(piece: Buffer): void {
     if (this.slab && this.slabUsed + piece.length > this.slab.length) this.endSlab();
-    this.slab ??= Buffer.allocUnsafeSlow(SLAB_OCTETS);
+    this.slab ??= Buffer.allocUnsafeSlow(Math.min(Math.max(MIN_SLAB_OCTETS, piece.length, this.octets), MAX_SLAB_OCTETS));
     this.slabUsed += piece.copy(this.slab, this.slabUsed);
   }
 

@@ -125,7 +125,7 @@ export interface Envelope {
 
 /** Message content (header section and body, CRLF line ends, no dot-stuffing): inline or in the blob store. */
 export interface Content {
-  place: { $case: "inline"; value: Buffer } | { $case: "blobKey"; value: string } | undefined;
+  place: { $case: "inline"; value: Uint8Array } | { $case: "blobKey"; value: string } | undefined;
   octets: number;
   /** The blob belongs to one lane, which deletes it after the last final fact; otherwise it is shared and deleted by age. */
   laneBlob: boolean;
@@ -898,7 +898,7 @@ export const Content: MessageFns<Content> = {
               break;
             }
 
-            message.place = { $case: "inline", value: Buffer.from(reader.bytes()) };
+            message.place = { $case: "inline", value: reader.bytes() };
             continue;
           }
           case 2: {

@@ -53,7 +53,7 @@ export interface DeliverRequest {
   /** Empty is the null reverse-path. */
   reversePath: string;
   /** Whole message: header section and body, CRLF line ends. */
-  content: Buffer;
+  content: Uint8Array;
   recipients: DeliverRecipient[];
   acceptedAtMs: number;
 }
@@ -73,7 +73,7 @@ export interface DeliverResponse {
 }
 
 function createBaseDeliverRequest(): DeliverRequest {
-  return { id: 0, queueId: "", reversePath: "", content: Buffer.alloc(0), recipients: [], acceptedAtMs: 0 };
+  return { id: 0, queueId: "", reversePath: "", content: new Uint8Array(0), recipients: [], acceptedAtMs: 0 };
 }
 
 export const DeliverRequest: MessageFns<DeliverRequest> = {
@@ -141,7 +141,7 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
               break;
             }
 
-            message.content = Buffer.from(reader.bytes());
+            message.content = reader.bytes();
             continue;
           }
           case 5: {
@@ -180,7 +180,7 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
     message.id = object.id ?? 0;
     message.queueId = object.queueId ?? "";
     message.reversePath = object.reversePath ?? "";
-    message.content = object.content ?? Buffer.alloc(0);
+    message.content = object.content ?? new Uint8Array(0);
     message.recipients = object.recipients?.map((e) => DeliverRecipient.fromPartial(e)) || [];
     message.acceptedAtMs = object.acceptedAtMs ?? 0;
     return message;
