@@ -146,6 +146,10 @@ function applyKind(step: Step, kind: Kind): void {
     case 'suspension':
     case 'logIncarnation':
     case 'laneTable':
+    case 'leaseRenewal':
+    case 'leaseClaim':
+    case 'leaseRelease':
+    case 'leaseSnapshot':
       throw new UnreadableRecord(step.state.lane, step.offset, `a record of kind ${kind.$case} does not belong here`);
   }
 }

@@ -96,6 +96,10 @@ export interface Record {
     | { $case: "suspension"; value: Suspension }
     | { $case: "logIncarnation"; value: LogIncarnation }
     | { $case: "laneTable"; value: LaneTable }
+    | { $case: "leaseRenewal"; value: LeaseRenewal }
+    | { $case: "leaseClaim"; value: LeaseClaim }
+    | { $case: "leaseRelease"; value: LeaseRelease }
+    | { $case: "leaseSnapshot"; value: LeaseSnapshot }
     | undefined;
 }
 
@@ -347,6 +351,80 @@ export interface ControlSnapshot {
   suspensions: Suspension[];
 }
 
+/** A process that takes part. `incarnation` is drawn at each start: two processes of one name are two members. */
+export interface LeaseWriter {
+  worker: string;
+  incarnation: string;
+  /** Drawn when the log was empty, kept as long as the topic lives: records of another one are not this log's. */
+  logId: string;
+  /** Grows with every record of an incarnation. */
+  sequence: number;
+  /**
+   * Offset of the first record that the writer had not read, and append time of the one before it: a record that was long
+   * on its way is void.
+   */
+  seen: number;
+  seenAtMs: number;
+}
+
+export interface LeasedLane {
+  lane: number;
+  epoch: number;
+  /** Lowest offset of the lane's journal that is still needed, computed from what was read back. */
+  watermark: number;
+  /** Waiting recipients, for the budget of whoever comes next. */
+  recipients: number;
+}
+
+/** "I live, and these are my lanes." A lane that its owner cannot read or write is left out. */
+export interface LeaseRenewal {
+  writer: LeaseWriter | undefined;
+  lanes: LeasedLane[];
+  /** The worker gives its lanes away; or takes no more of them. */
+  leaving: boolean;
+  full: boolean;
+  /** Lanes it knows of: those of this version of the lane table. */
+  laneCount: number;
+  laneTableVersion: number;
+  /** Where other services reach it over gRPC. */
+  address: string;
+}
+
+/** Holds for a lane iff its epoch is above the lane's and no renewal by the owner lies at or above `writer.seen`. */
+export interface LeaseClaim {
+  writer: LeaseWriter | undefined;
+  lanes: LeasedLane[];
+}
+
+/** The owner acts no more. */
+export interface LeaseRelease {
+  writer: LeaseWriter | undefined;
+  lanes: LeasedLane[];
+}
+
+export interface LaneLease {
+  lane:
+    | LeasedLane
+    | undefined;
+  /** Incarnation of the owner; empty: released. */
+  owner: string;
+  /** Offset of the newest record that gave or renewed the lease. */
+  renewed: number;
+}
+
+export interface LeaseMember {
+  /** Its newest renewal without the lanes, as it was written. */
+  renewal: LeaseRenewal | undefined;
+  appendedAtMs: number;
+}
+
+/** State before the offset `writer.seen`. The first one of a log has no lanes: nobody knows who owned them. */
+export interface LeaseSnapshot {
+  writer: LeaseWriter | undefined;
+  lanes: LaneLease[];
+  members: LeaseMember[];
+}
+
 function createBaseRecord(): Record {
   return { critical: false, kind: undefined };
 }
@@ -398,6 +476,18 @@ export const Record: MessageFns<Record> = {
         break;
       case "laneTable":
         LaneTable.encode(message.kind.value, writer.uint32(122).fork()).join();
+        break;
+      case "leaseRenewal":
+        LeaseRenewal.encode(message.kind.value, writer.uint32(130).fork()).join();
+        break;
+      case "leaseClaim":
+        LeaseClaim.encode(message.kind.value, writer.uint32(138).fork()).join();
+        break;
+      case "leaseRelease":
+        LeaseRelease.encode(message.kind.value, writer.uint32(146).fork()).join();
+        break;
+      case "leaseSnapshot":
+        LeaseSnapshot.encode(message.kind.value, writer.uint32(154).fork()).join();
         break;
     }
     return writer;
@@ -536,6 +626,38 @@ export const Record: MessageFns<Record> = {
             message.kind = { $case: "laneTable", value: LaneTable.decode(reader, reader.uint32()) };
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.kind = { $case: "leaseRenewal", value: LeaseRenewal.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.kind = { $case: "leaseClaim", value: LeaseClaim.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.kind = { $case: "leaseRelease", value: LeaseRelease.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.kind = { $case: "leaseSnapshot", value: LeaseSnapshot.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -636,6 +758,30 @@ export const Record: MessageFns<Record> = {
       case "laneTable": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "laneTable", value: LaneTable.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "leaseRenewal": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "leaseRenewal", value: LeaseRenewal.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "leaseClaim": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "leaseClaim", value: LeaseClaim.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "leaseRelease": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "leaseRelease", value: LeaseRelease.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "leaseSnapshot": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "leaseSnapshot", value: LeaseSnapshot.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -3270,6 +3416,710 @@ export const ControlSnapshot: MessageFns<ControlSnapshot> = {
     message.incarnation = object.incarnation ?? 0;
     message.laneTables = object.laneTables?.map((e) => LaneTable.fromPartial(e)) || [];
     message.suspensions = object.suspensions?.map((e) => Suspension.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLeaseWriter(): LeaseWriter {
+  return { worker: "", incarnation: "", logId: "", sequence: 0, seen: 0, seenAtMs: 0 };
+}
+
+export const LeaseWriter: MessageFns<LeaseWriter> = {
+  encode(message: LeaseWriter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.worker !== "") {
+      writer.uint32(10).string(message.worker);
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(18).string(message.incarnation);
+    }
+    if (message.logId !== "") {
+      writer.uint32(26).string(message.logId);
+    }
+    if (message.sequence !== 0) {
+      writer.uint32(32).uint64(message.sequence);
+    }
+    if (message.seen !== 0) {
+      writer.uint32(40).uint64(message.seen);
+    }
+    if (message.seenAtMs !== 0) {
+      writer.uint32(48).int64(message.seenAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseWriter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseWriter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.worker = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.logId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sequence = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.seen = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.seenAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseWriter>): LeaseWriter {
+    return LeaseWriter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseWriter>): LeaseWriter {
+    const message = createBaseLeaseWriter();
+    message.worker = object.worker ?? "";
+    message.incarnation = object.incarnation ?? "";
+    message.logId = object.logId ?? "";
+    message.sequence = object.sequence ?? 0;
+    message.seen = object.seen ?? 0;
+    message.seenAtMs = object.seenAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeasedLane(): LeasedLane {
+  return { lane: 0, epoch: 0, watermark: 0, recipients: 0 };
+}
+
+export const LeasedLane: MessageFns<LeasedLane> = {
+  encode(message: LeasedLane, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lane !== 0) {
+      writer.uint32(8).uint32(message.lane);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint64(message.epoch);
+    }
+    if (message.watermark !== 0) {
+      writer.uint32(24).uint64(message.watermark);
+    }
+    if (message.recipients !== 0) {
+      writer.uint32(32).uint64(message.recipients);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeasedLane {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeasedLane();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.lane = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.watermark = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.recipients = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeasedLane>): LeasedLane {
+    return LeasedLane.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeasedLane>): LeasedLane {
+    const message = createBaseLeasedLane();
+    message.lane = object.lane ?? 0;
+    message.epoch = object.epoch ?? 0;
+    message.watermark = object.watermark ?? 0;
+    message.recipients = object.recipients ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeaseRenewal(): LeaseRenewal {
+  return { writer: undefined, lanes: [], leaving: false, full: false, laneCount: 0, laneTableVersion: 0, address: "" };
+}
+
+export const LeaseRenewal: MessageFns<LeaseRenewal> = {
+  encode(message: LeaseRenewal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.writer !== undefined) {
+      LeaseWriter.encode(message.writer, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.lanes) {
+      LeasedLane.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.leaving !== false) {
+      writer.uint32(24).bool(message.leaving);
+    }
+    if (message.full !== false) {
+      writer.uint32(32).bool(message.full);
+    }
+    if (message.laneCount !== 0) {
+      writer.uint32(40).uint32(message.laneCount);
+    }
+    if (message.laneTableVersion !== 0) {
+      writer.uint32(48).uint32(message.laneTableVersion);
+    }
+    if (message.address !== "") {
+      writer.uint32(58).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseRenewal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseRenewal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.writer = LeaseWriter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lanes.push(LeasedLane.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.laneCount = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.laneTableVersion = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseRenewal>): LeaseRenewal {
+    return LeaseRenewal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseRenewal>): LeaseRenewal {
+    const message = createBaseLeaseRenewal();
+    message.writer = (object.writer !== undefined && object.writer !== null)
+      ? LeaseWriter.fromPartial(object.writer)
+      : undefined;
+    message.lanes = object.lanes?.map((e) => LeasedLane.fromPartial(e)) || [];
+    message.leaving = object.leaving ?? false;
+    message.full = object.full ?? false;
+    message.laneCount = object.laneCount ?? 0;
+    message.laneTableVersion = object.laneTableVersion ?? 0;
+    message.address = object.address ?? "";
+    return message;
+  },
+};
+
+function createBaseLeaseClaim(): LeaseClaim {
+  return { writer: undefined, lanes: [] };
+}
+
+export const LeaseClaim: MessageFns<LeaseClaim> = {
+  encode(message: LeaseClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.writer !== undefined) {
+      LeaseWriter.encode(message.writer, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.lanes) {
+      LeasedLane.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseClaim {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseClaim();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.writer = LeaseWriter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lanes.push(LeasedLane.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseClaim>): LeaseClaim {
+    return LeaseClaim.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseClaim>): LeaseClaim {
+    const message = createBaseLeaseClaim();
+    message.writer = (object.writer !== undefined && object.writer !== null)
+      ? LeaseWriter.fromPartial(object.writer)
+      : undefined;
+    message.lanes = object.lanes?.map((e) => LeasedLane.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLeaseRelease(): LeaseRelease {
+  return { writer: undefined, lanes: [] };
+}
+
+export const LeaseRelease: MessageFns<LeaseRelease> = {
+  encode(message: LeaseRelease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.writer !== undefined) {
+      LeaseWriter.encode(message.writer, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.lanes) {
+      LeasedLane.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseRelease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseRelease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.writer = LeaseWriter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lanes.push(LeasedLane.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseRelease>): LeaseRelease {
+    return LeaseRelease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseRelease>): LeaseRelease {
+    const message = createBaseLeaseRelease();
+    message.writer = (object.writer !== undefined && object.writer !== null)
+      ? LeaseWriter.fromPartial(object.writer)
+      : undefined;
+    message.lanes = object.lanes?.map((e) => LeasedLane.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLaneLease(): LaneLease {
+  return { lane: undefined, owner: "", renewed: 0 };
+}
+
+export const LaneLease: MessageFns<LaneLease> = {
+  encode(message: LaneLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lane !== undefined) {
+      LeasedLane.encode(message.lane, writer.uint32(10).fork()).join();
+    }
+    if (message.owner !== "") {
+      writer.uint32(18).string(message.owner);
+    }
+    if (message.renewed !== 0) {
+      writer.uint32(24).uint64(message.renewed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaneLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaneLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lane = LeasedLane.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.renewed = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LaneLease>): LaneLease {
+    return LaneLease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaneLease>): LaneLease {
+    const message = createBaseLaneLease();
+    message.lane = (object.lane !== undefined && object.lane !== null)
+      ? LeasedLane.fromPartial(object.lane)
+      : undefined;
+    message.owner = object.owner ?? "";
+    message.renewed = object.renewed ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeaseMember(): LeaseMember {
+  return { renewal: undefined, appendedAtMs: 0 };
+}
+
+export const LeaseMember: MessageFns<LeaseMember> = {
+  encode(message: LeaseMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.renewal !== undefined) {
+      LeaseRenewal.encode(message.renewal, writer.uint32(10).fork()).join();
+    }
+    if (message.appendedAtMs !== 0) {
+      writer.uint32(16).int64(message.appendedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.renewal = LeaseRenewal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.appendedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseMember>): LeaseMember {
+    return LeaseMember.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseMember>): LeaseMember {
+    const message = createBaseLeaseMember();
+    message.renewal = (object.renewal !== undefined && object.renewal !== null)
+      ? LeaseRenewal.fromPartial(object.renewal)
+      : undefined;
+    message.appendedAtMs = object.appendedAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeaseSnapshot(): LeaseSnapshot {
+  return { writer: undefined, lanes: [], members: [] };
+}
+
+export const LeaseSnapshot: MessageFns<LeaseSnapshot> = {
+  encode(message: LeaseSnapshot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.writer !== undefined) {
+      LeaseWriter.encode(message.writer, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.lanes) {
+      LaneLease.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.members) {
+      LeaseMember.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseSnapshot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseSnapshot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.writer = LeaseWriter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lanes.push(LaneLease.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.members.push(LeaseMember.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseSnapshot>): LeaseSnapshot {
+    return LeaseSnapshot.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseSnapshot>): LeaseSnapshot {
+    const message = createBaseLeaseSnapshot();
+    message.writer = (object.writer !== undefined && object.writer !== null)
+      ? LeaseWriter.fromPartial(object.writer)
+      : undefined;
+    message.lanes = object.lanes?.map((e) => LaneLease.fromPartial(e)) || [];
+    message.members = object.members?.map((e) => LeaseMember.fromPartial(e)) || [];
     return message;
   },
 };
