@@ -10,8 +10,8 @@ import type { Lane } from './lane/lane.ts';
 export interface Care {
   /** The lane was just taken over. */
   begin(lane: Lane): void;
-  /** Runs an attempt, alone and announced where its lane must be careful. */
-  run<T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T>;
+  /** Runs an attempt, alone and announced where its lane must be careful. Undefined: not made, the lane is ours no more. */
+  run<T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T | undefined>;
   isSetAside(message: LiveMessage): boolean;
   /** An operator wants it tried all the same. */
   release(message: LiveMessage): void;
@@ -27,10 +27,14 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
   const setAside = new Set<LiveMessage>();
   let turn: Promise<unknown> = Promise.resolve();
 
-  const announced = async <T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T> => {
+  const announced = async <T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T | undefined> => {
     const { queueId } = message;
-    await lane.readTo(await lane.append({ $case: 'trying', value: { epoch: lane.epoch, queueId } }));
-    return attempt();
+    const offset = lane.append({ $case: 'trying', value: { epoch: lane.epoch, queueId } });
+    const isRead = await offset.then(lane.readTo).then(
+      () => true,
+      () => false,
+    );
+    return isRead ? attempt() : undefined;
   };
   return {
     begin(lane) {

@@ -206,6 +206,31 @@ test('the message that kills its worker is found, set aside and rings; all other
   await world.stop();
 });
 
+test('a lane that halts while an attempt is announced ends that attempt, not the process', async () => {
+  const world = createWorld();
+  await world.enqueue({ queueId: 'Q0', to: [toMx('a@there.test')] });
+  world.remote.hosts.set('there.test', () => new Promise(() => {}));
+  for (let death = 0; death < 2; death++) {
+    await world.start();
+    await world.clock.pass(1000);
+    await world.kill();
+  }
+  world.remote.jobs.length = 0;
+  let appends = 0;
+  // After the `Owner` record: the announcement, which is tried again when the lane has halted.
+  world.faults.fate = (topic, partition) => (topic === 'mail.lane' && partition === 0 && ++appends === 2 ? 'lost' : 'kept');
+  await world.start();
+  await world.log.append('mail.lane', 0, [Uint8Array.of(0x08, 0x01)]);
+  await settle();
+  assert.match(world.delivery.notReady().join(), /lane 0 is halted/);
+  await world.clock.pass(1000);
+  assert.equal(appends, 4);
+  await world.enqueue({ queueId: 'Q1', to: [toMailbox('b@here.test')], lane: 1 });
+  assert.deepEqual(world.results(1), ['b@here.test delivered']);
+  assert.deepEqual(world.remote.jobs, []);
+  await world.stop();
+});
+
 test('mail.control stays short: a snapshot says what its records said', async () => {
   const world = createWorld({ housekeepingMs: MINUTE });
   await world.start();

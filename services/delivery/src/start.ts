@@ -126,6 +126,11 @@ export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket):
   for (const recipient of recipients) flights.set(recipient, flight);
   const attempt = { lane, message, recipients, route: routed.route, ticket, flight };
   const ended = await core.care.run(lane, message, () => runAttempt(core, attempt));
+  if (ended === undefined) {
+    for (const recipient of recipients) flights.delete(recipient);
+    scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
+    return;
+  }
   await ended.sealed;
   end(core, attempt, ended, faults);
 }
