@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Accepted, BodyType } from '@angarium/records';
+import { BodyType } from '@angarium/records';
 import { openMx, openSubmission, RawClient, sendMessage } from './testing/client.ts';
-import { startIngress, type TestIngress } from './testing/ingress.ts';
+import { contentOf, startIngress, type TestIngress } from './testing/ingress.ts';
 
-const contentOf = (message: Accepted | undefined): string => {
-  assert.equal(message?.content?.place?.$case, 'inline');
-  return message.content.place.value.toString('latin1');
-};
 /** What follows the Received field. */
 const rest = (content: string) => content.slice(content.search(/\r\n(?![\t])/) + 2);
 

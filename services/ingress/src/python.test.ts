@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { startIngress } from './testing/ingress.ts';
+import { contentOf, startIngress } from './testing/ingress.ts';
 
 const SCRIPT = `
 import smtplib, ssl, sys
@@ -48,5 +48,5 @@ test("Python's smtplib submits by STARTTLS and by TLS, and is refused relaying",
     ['x@there.example', 'bob@here.example'],
   ]);
   const first = messages.find(({ recipients }) => recipients.length === 2);
-  assert.match(String(first?.content?.place?.value), /with ESMTPSA\r\n[\s\S]*\r\n\r\n\.dot\r\nhello\r\n$/);
+  assert.match(contentOf(first), /with ESMTPSA\r\n[\s\S]*\r\n\r\n\.dot\r\nhello\r\n$/);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openMx, openSubmission, PLAIN, RawClient, sendMessage } from './testing/client.ts';
-import { startIngress } from './testing/ingress.ts';
+import { contentOf, startIngress } from './testing/ingress.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 const WRONG = base64('\0ann\0wrong');
@@ -196,7 +196,7 @@ test('Date and Message-ID are added where they are missing, on submission only',
   const send = async (client: RawClient, header: string) => {
     const answer = await sendMessage(client, { from: '<>', content: `${header}\r\n\r\nhello` });
     const message = (await server.accepted()).find(({ envelope }) => answer.endsWith(envelope?.queueId ?? '?'));
-    const text = String(message?.content?.place?.value);
+    const text = contentOf(message);
     return {
       id: message?.envelope?.queueId,
       messageId: message?.envelope?.messageId,

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { connect as connectTls, type SecureVersion, TLSSocket } from 'node:tls';
 import { openMx, openSubmission, PLAIN, RawClient, sendMessage } from './testing/client.ts';
-import { PAIRS, startIngress } from './testing/ingress.ts';
+import { contentOf, PAIRS, startIngress } from './testing/ingress.ts';
 
 test('whatever was sent in clear behind STARTTLS is dropped, half lines included', async (t) => {
   const server = await startIngress(t);
@@ -34,7 +34,7 @@ test('what was known of the client before the handshake is forgotten', async (t)
   await client.ask('EHLO again');
   assert.match(await sendMessage(client, { content: 'X: y' }), /^250 /);
   assert.match(
-    String((await server.accepted())[0]?.content?.place?.value),
+    contentOf((await server.accepted())[0]),
     /^Received: from again \(.*\r\n\tby mx\.test with ESMTPS\r\n\t\(TLSv1\.3 \w+\)\r\n/,
   );
   assert.equal(await server.metric('angarium_ingress_tls_sessions_total{listener="mx"}'), 1);

@@ -21,6 +21,13 @@ const fixture = (name: string): KeyPair => ({
 });
 export const PAIRS = { first: fixture('localhost'), renewed: fixture('renewed') };
 
+/** Content of a message that came in its record, octet by octet. */
+export function contentOf(message: Accepted | undefined): string {
+  const place = message?.content?.place;
+  if (place?.$case !== 'inline') throw new Error(`no inline content: ${JSON.stringify(message)}`);
+  return Buffer.from(place.value).toString('latin1');
+}
+
 /** Time that stands still until it is moved. */
 export interface ManualClock extends Clock {
   advance(ms: number): void;
