@@ -14,7 +14,7 @@ const trouble = (ownFault: boolean) => async (): Promise<Resolution> => ({
 });
 
 const notifications = (world: World): readonly string[] =>
-  world.dsns().map(({ content }) => (content?.place?.$case === 'inline' ? content.place.value.toString() : ''));
+  world.dsns().map(({ content }) => (content?.place?.$case === 'inline' ? Buffer.from(content.place.value).toString() : ''));
 
 test('a domain whose name servers fail is tried by the schedule, told of, and expires', async () => {
   const world = createWorld({ warnAfterMs: 4 * HOUR });

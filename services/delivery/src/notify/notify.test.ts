@@ -11,7 +11,7 @@ const DAY = 24 * HOUR;
 
 const textOf = (world: World, index = 0): string => {
   const place = world.dsns()[index]?.content?.place;
-  return place?.$case === 'inline' ? place.value.toString() : '';
+  return place?.$case === 'inline' ? Buffer.from(place.value).toString() : '';
 };
 const actions = (world: World, index = 0): readonly string[] =>
   [...textOf(world, index).matchAll(/^Action: (\w+)/gm)].map(([, action]) => action ?? '');
