@@ -53,6 +53,16 @@ function negativeTtlS(packet: DecodedPacket): number {
 }
 
 /**
+ * Whether it says nothing but whom else to ask: what a server answers that does not look further for us. "No such record" has an
+ * SOA record or nothing at all (RFC 2308 §2.2).
+ */
+export function isReferral({ answers = [], authorities = [], flag_aa }: DecodedPacket): boolean {
+  return (
+    !flag_aa && answers.length === 0 && authorities.some(({ type }) => type === 'NS') && authorities.every(({ type }) => type !== 'SOA')
+  );
+}
+
+/**
  * Reads the reply to a question about `name`, following the aliases that it brings along. The chain's shortest life is the
  * answer's. Linear in the reply, which the wire bounds at 64 KiB.
  */
@@ -73,6 +83,7 @@ export function readReply<T extends RecordType>(packet: DecodedPacket, name: str
     if (alias?.type !== 'CNAME') {
       const negativeMs = Math.min(ttlS, negativeTtlS(packet)) * 1000;
       if (rcodeOf(packet) === 'NXDOMAIN') return { is: 'nxdomain', ttlMs: negativeMs, authenticated };
+      if (isReferral(packet)) return { is: 'failed', reason: 'a referral, no answer', ownFault: true };
       if (at === plainName(name) || packet.authorities?.some((answer) => answer.type === 'SOA'))
         return { is: 'nodata', ttlMs: negativeMs, authenticated };
       return { is: 'alias', name: at, ttlMs: ttlS * 1000, authenticated };

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
-import { AUTHENTIC_DATA, type DecodedPacket, decode, encode, type Packet, RECURSION_DESIRED } from 'dns-packet';
+import { AUTHENTIC_DATA, type DecodedPacket, decode, encode, type Packet, RECURSION_DESIRED, TRUNCATED_RESPONSE } from 'dns-packet';
 import type { RecordType } from './answer.ts';
 
 /** Where a resolver listens. */
@@ -63,14 +63,30 @@ function formatQuery({ name: plain, type, edns, mixed }: Question): Query {
   return { id, name, type, isExact: mixed, octets: encode(packet) };
 }
 
-/** The reply if it answers this very query, else undefined: a forged or late datagram is passed over. */
-function parseReply(octets: Buffer, query: Query): DecodedPacket | undefined {
-  let packet: DecodedPacket;
+/** Behind the number of questions. */
+const RECORD_COUNTS_AT = 6;
+const HEADER_OCTETS = 12;
+
+function tryDecode(octets: Buffer): DecodedPacket | undefined {
   try {
-    packet = decode(octets);
+    return decode(octets);
   } catch {
     return undefined;
   }
+}
+
+/** Of a reply that was cut off in the midst of a record: header and question, which tell whose it is. */
+function decodeTruncated(octets: Buffer): DecodedPacket | undefined {
+  if (octets.length < HEADER_OCTETS || (octets.readUInt16BE(2) & TRUNCATED_RESPONSE) === 0) return undefined;
+  const bare = Buffer.from(octets);
+  bare.fill(0, RECORD_COUNTS_AT, HEADER_OCTETS);
+  return tryDecode(bare);
+}
+
+/** The reply if it answers this very query, else undefined: a forged or late datagram is passed over. */
+function parseReply(octets: Buffer, query: Query): DecodedPacket | undefined {
+  const packet = tryDecode(octets) ?? decodeTruncated(octets);
+  if (packet === undefined) return undefined;
   const asked = packet.questions?.[0];
   const name = query.isExact ? asked?.name : asked?.name.toLowerCase();
   return packet.type === 'response' && packet.id === query.id && asked?.type === query.type && name === query.name ? packet : undefined;
@@ -136,5 +152,8 @@ function askByTcp(question: Question, options: ExchangeOptions): Promise<Exchang
 /** Asks one server by UDP, and by TCP where the reply did not fit (RFC 7766 §5). Takes at most twice `timeoutMs`. */
 export async function exchange(question: Question, options: ExchangeOptions): Promise<Exchange> {
   const answer = await askByUdp(question, options);
-  return 'packet' in answer && answer.packet.flag_tc ? askByTcp(question, options) : answer;
+  if (!('packet' in answer && answer.packet.flag_tc)) return answer;
+  const whole = await askByTcp(question, options);
+  // What is left of such a reply would read as "no such record".
+  return 'packet' in whole && whole.packet.flag_tc ? { reason: 'truncated over TCP' } : whole;
 }

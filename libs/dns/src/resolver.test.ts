@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { type Answer, decode, encode } from 'dns-packet';
+import { type Answer, decode, encode, type Packet } from 'dns-packet';
 import fc from 'fast-check';
 import { type FixtureZones, startDnsFixture } from '../../../test/fixtures/dns.ts';
 import { createResolver, type ResolverOptions } from './resolver.ts';
@@ -37,6 +37,19 @@ async function silentServer() {
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   return { server: `127.0.0.1:${socket.address().port}`, asked: () => asked, close: () => socket.close() };
+}
+
+/** A server that answers everything with this. */
+async function withReply(reply: Partial<Packet>) {
+  const socket = createSocket('udp4');
+  socket.on('message', (octets, from) => {
+    const { id = 0, questions = [] } = decode(octets);
+    socket.send(encode({ type: 'response', id, questions, ...reply }), from.port, from.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const servers = [`127.0.0.1:${socket.address().port}`];
+  return { answer: socket, resolver: createResolver({ servers, timeoutMs: 200, clock: handClock(), rounds: 1 }) };
 }
 
 test('an answer brings records, the shortest life of its records and the AD bit', async (t) => {
@@ -95,6 +108,24 @@ test("a failure is our own fault where no resolver works, and the name's where o
   assert.equal(await ownFault('unwanted.test', [silent.server, fixture.server]), false);
   assert.equal(await ownFault('any.test', [silent.server]), true);
   assert.equal(await ownFault('any.test', [silent.server, hostile.server]), true);
+});
+
+test('a referral is no answer: a server that does not look further takes no record from a name', async (t) => {
+  const { resolver, answer } = await withReply({ authorities: [{ type: 'NS', name: 'test', ttl: 60, data: 'ns.test' }] });
+  t.after(() => answer.close());
+  const reading = await resolver.query('a.test', 'MX');
+  assert.deepEqual(reading, { is: 'failed', reason: '127.0.0.1: a referral, no answer', ownFault: true });
+});
+
+test('a reply that is cut off in the midst of a record is asked for again over TCP, and believed only when it is whole', async (t) => {
+  const { fixture, resolver } = await withFixture(
+    { 'big.test': { A: ['192.0.2.1'], trouble: 'tc-mid-record' }, 'cut.test': { A: ['192.0.2.1'], trouble: 'tc-always' } },
+    { rounds: 1 },
+  );
+  t.after(fixture.close);
+  assert.equal((await resolver.query('big.test', 'A')).is, 'found');
+  assert.deepEqual(fixture.asked, ['udp A big.test', 'tcp A big.test']);
+  assert.equal((await resolver.query('cut.test', 'A')).is, 'failed');
 });
 
 test('whether the servers work at all is asked once for many names that fail, and again later', async (t) => {

@@ -1,6 +1,6 @@
 import { getServers } from 'node:dns';
 import { isIPv6 } from 'node:net';
-import { type Answer, MAX_ALIASES, type Reading, type RecordType, rcodeOf, readReply, TOO_MANY_ALIASES } from './answer.ts';
+import { type Answer, isReferral, MAX_ALIASES, type Reading, type RecordType, rcodeOf, readReply, TOO_MANY_ALIASES } from './answer.ts';
 import { exchange, type Server, type Timing } from './exchange.ts';
 
 export interface ServersOptions {
@@ -35,7 +35,8 @@ function createControl(servers: readonly Server[], { clock, timeoutMs, failureTt
   let untilMs = Number.NEGATIVE_INFINITY;
   const works = async (server: Server): Promise<void> => {
     const result = await exchange({ name: '.', type: 'NS', edns: false, mixed: false }, { server, clock, timeoutMs });
-    if (!('packet' in result && SERVES.has(rcodeOf(result.packet)))) throw new Error(`${server.address} does not work`);
+    const isServed = 'packet' in result && SERVES.has(rcodeOf(result.packet)) && !isReferral(result.packet);
+    if (!isServed) throw new Error(`${server.address} does not work`);
   };
   return () => {
     if (clock.nowMs() < untilMs) return asking;
