@@ -62,10 +62,7 @@ export function createCore(deps: DeliveryDeps): Core {
     transports,
     scheduler: createScheduler({ pools: poolsOf(config.delivery), random, maxIdleSites: config.delivery.maxIdleSites }),
     units: createMessageUnits(),
-    hops: createHops(transports, (error) => {
-      meters.ownFaults.inc({ fault: 'resolve' });
-      logger.error({ reason: reasonOf(error) }, 'delivery.resolve.failed');
-    }),
+    hops: createHops(transports, (error) => logger.error({ reason: reasonOf(error) }, 'delivery.resolve.failed')),
     contents: createContents({ log, blobs, cacheOctets: config.delivery.bodyCacheOctets }),
     flights: new Map(),
     care: createCare(deps),

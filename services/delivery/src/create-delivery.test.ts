@@ -136,6 +136,11 @@ test('trouble of our own spends no attempt, is recorded nowhere and is tried aga
   await world.clock.pass(5000);
   assert.equal(world.remote.jobs.length, 2);
   assert.deepEqual(world.outcomes(), []);
+  assert.equal(await world.metric('angarium_delivery_own_faults_total'), 2);
+  assert.equal(
+    world.lines.filter(({ level, event, queueId }) => level === 'warn' && event.endsWith('put_off') && queueId === 'Q1').length,
+    2,
+  );
   world.remote.hosts.set('there.test', takes);
   await world.clock.pass(15_000);
   assert.deepEqual(world.results(), ['ann@there.test delivered']);

@@ -44,6 +44,8 @@ test('while our resolvers are down nothing expires, and it is delivered when the
   world.remote.resolutions.set('lame.test', trouble(true));
   await world.start();
   await world.enqueue({ queueId: 'Q1', to: [toMx('a@lame.test')] });
+  assert.equal(await world.metric('angarium_delivery_own_faults_total'), 1);
+  assert.ok(world.lines.some(({ level, event, hop }) => level === 'warn' && event === 'delivery.lookup.put_off' && hop === 'lame.test'));
   await world.clock.pass(20 * DAY);
   assert.deepEqual(world.outcomes(), []);
   assert.deepEqual(world.dsns(), []);

@@ -33,6 +33,16 @@ function refused(core: Core, unit: DeliveryUnit, { is, reply }: Exclude<Routed, 
   );
 }
 
+/** Looks a next hop up. Trouble of our own is told: its mail waits without an end. */
+async function resolve(core: Core, { hopKey, hop }: DeliveryUnit): Promise<Routed> {
+  const routed = await core.hops.resolve(hopKey, hop);
+  if (routed.is === 'deferred' && routed.ownFault) {
+    core.meters.ownFaults.inc({ fault: 'resolve' });
+    core.deps.logger.warn({ hop: hop?.name ?? '', fault: 'resolve', reason: routed.reply.text }, 'delivery.lookup.put_off');
+  }
+  return routed;
+}
+
 /** The answer to a look-up, for every unit that waited for it. */
 function settleRouted(core: Core, units: readonly DeliveryUnit[], routed: Routed): void {
   for (const unit of units) {
@@ -58,7 +68,7 @@ export function createLookUps(core: Core): (unit: DeliveryUnit, ticket: Ticket) 
     }
     const units = [unit];
     asking.set(unit.hopKey, units);
-    const routed = await core.hops.resolve(unit.hopKey, unit.hop);
+    const routed = await resolve(core, unit);
     asking.delete(unit.hopKey);
     finished(ticket);
     settleRouted(core, units, routed);
@@ -107,7 +117,7 @@ function reroute(core: Core, hopKey: string, { from, to }: { readonly from: stri
 export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket): Promise<void> {
   const { scheduler, deps, flights } = core;
   const known = core.hops.known(unit.hopKey, deps.clock.nowMs());
-  const routed: Routed = known ? { is: 'route', route: known } : await core.hops.resolve(unit.hopKey, unit.hop);
+  const routed: Routed = known ? { is: 'route', route: known } : await resolve(core, unit);
   if (routed.is !== 'route' || routed.route.plan.site !== ticket.site.key) {
     scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
     const isOurs = routed.is === 'deferred' && routed.ownFault;

@@ -8,7 +8,7 @@ import type { Fault } from '../meters.ts';
 import { crash, reasonOf } from '../pause.ts';
 import { MAILBOX_SITE } from '../transport/mailbox.ts';
 import type { AttemptResult, Job, RemoteReply } from '../transport/port.ts';
-import { concludeAttempt } from './conclude.ts';
+import { type Concluded, concludeAttempt } from './conclude.ts';
 import { momentOf, record } from './record.ts';
 
 /** Recipients of one message on their way to one site. */
@@ -70,6 +70,17 @@ function failure(core: Core, { lane, message }: Attempt, fault: Fault, error: un
 /** Trouble of our own says nothing about a site, but that a service of ours is down. */
 const verdictOf = ({ site, spent }: AttemptResult): Verdict => (spent || site !== 'reached' ? site : 'unknown');
 
+/** Who waits without an end must not wait without a word; what we broke off ourselves when stopping is no trouble. */
+function tellUnspent(core: Core, { lane, message, ticket }: Attempt, unspent: Concluded['unspent']): void {
+  const [first] = unspent;
+  if (first === undefined || !core.isOpen()) return;
+  core.meters.ownFaults.inc({ fault: 'transport' });
+  const { queueId } = message;
+  const { enhanced, text } = first.reply;
+  const about = { queueId, lane: lane.number, site: ticket.site.title, recipients: unspent.length, reason: `${enhanced} ${text}` };
+  core.deps.logger.warn({ ...about, fault: 'transport' }, 'delivery.attempt.put_off');
+}
+
 function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
   const { lane, message, recipients, flight, ticket } = attempt;
   const { findings, unspent } = concludeAttempt(recipients, result, momentOf(core));
@@ -87,6 +98,7 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
       ? Promise.resolve()
       : record(core, { lane, message, flight, findings: recorded, inDoubt: result.inDoubt, site: ticket.site.title });
   written.catch(crash);
+  tellUnspent(core, attempt, unspent);
   return {
     verdict,
     spent: result.spent,
