@@ -45,7 +45,11 @@ async function connectTo(attempt: Attempt, host: MxHost, addresses: readonly str
     const text = `${host.name} [${failure.address}]:${port} cannot be connected to: ${failure.code}`;
     tally.hostFailed({ reply: ownReply('4.4.1', text), ownFault: isOwnFault(failure) });
   }
-  return connected;
+  if (!deps.connections.closed) return connected;
+  // It came about while we were closing, or we had closed before.
+  connected.connection?.socket.destroy();
+  tally.stop(ownReply('4.3.2', 'we are shutting down'));
+  return { ...connected, connection: undefined };
 }
 
 /**

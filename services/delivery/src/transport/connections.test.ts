@@ -193,3 +193,13 @@ test('open connections are counted', async (t) => {
   assert.match(text, /angarium_delivery_connections_open 1\n/);
   assert.match(text, /angarium_delivery_connections_opened_total\{result="clear"\} 1\n/);
 });
+
+test('a connection that comes about while the transport closes carries nothing', async (t) => {
+  const { hosts, transport, send } = await startBench(t, [{ offers: OFFERS }]);
+  const attempt = send();
+  await transport.close();
+  const result = await attempt;
+  assert.deepEqual([outcomes(result), result.spent], [['deferred 0 4.3.2'], false]);
+  assert.deepEqual(hosts[0]?.messages, []);
+  await until(() => hosts[0]?.openConnections() === 0);
+});
