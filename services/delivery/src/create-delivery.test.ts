@@ -232,6 +232,21 @@ test('while the mailbox service is down its mail waits without spending attempts
   await world.stop();
 });
 
+test('a smarthost that refuses our login is probed, not asked for each message, and nothing expires', async () => {
+  const world = createWorld({ lifetimeMs: HOUR });
+  const refuses = { result: 'deferred', reply: answer(0, '4.7.8', 'wrong password') } as const;
+  world.remote.hosts.set('there.test', (job) => every(job, refuses, { spent: false, site: 'failed' }));
+  await world.start();
+  for (let n = 0; n < 80; n++) await world.enqueue({ queueId: `Q${n}`, to: [toMx('ann@there.test')] });
+  await world.clock.pass(2 * HOUR);
+  assert.ok(world.remote.jobs.length < 20, `${world.remote.jobs.length} tries`);
+  assert.deepEqual(world.outcomes(), []);
+  world.remote.hosts.clear();
+  await world.clock.pass(HOUR);
+  assert.equal(world.results().length, 80);
+  await world.stop();
+});
+
 test('answers of the mailbox service become results', async () => {
   const world = createWorld();
   const { OVER_QUOTA, NO_SUCH_ACCOUNT, TOO_BIG, STORE_FULL, UNAVAILABLE } = DeliverResult;

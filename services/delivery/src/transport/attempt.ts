@@ -73,7 +73,8 @@ async function secure(attempt: Attempt, host: MxHost, { connection }: Connected)
   }
   if (!failure) return session;
   session.drop();
-  if (failure.kind === 'auth') tally.stop(ownReply('4.7.8', `${host.name}: ${failure.text}`));
+  // Asked once per message, a host would lock the account that it has refused.
+  if (failure.kind === 'auth') tally.stop(ownReply('4.7.8', `${host.name}: ${failure.text}`), 'failed');
   else tally.hostFailed({ reply: failureReply(failure, host.name), ownFault: false });
   return undefined;
 }

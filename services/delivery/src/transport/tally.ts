@@ -25,6 +25,7 @@ export class Tally {
   #inDoubt = false;
   #reached = false;
   #throttled = false;
+  #useless = false;
 
   constructor(job: Job) {
     this.#job = job;
@@ -74,10 +75,11 @@ export class Tally {
     this.#throttled ||= isThrottling(failure.reply);
   }
 
-  /** Trouble of our own that another host cannot cure. */
-  stop(reply: RemoteReply): void {
+  /** Trouble of our own that another host cannot cure. `failed`: nor would another message fare better at this site. */
+  stop(reply: RemoteReply, site: 'reached' | 'failed' = 'reached'): void {
     this.#failures.push({ reply, ownFault: true });
     this.#stopped = true;
+    this.#useless = site === 'failed';
   }
 
   /** One result per recipient. `allHostsAsked`: none was left out. */
@@ -87,12 +89,13 @@ export class Tally {
     const reply = (failures.findLast((failure) => failure.reply.code !== 0) ?? failures.at(-1))?.reply ?? NOT_TRIED;
     const nowhere = allHostsAsked && failures.length > 0 && failures.every((failure) => TAKES_NO_MAIL.has(failure.reply.code));
     const ownFault = this.#withheld || (this.#pending.length > 0 && failures.some((failure) => failure.ownFault));
+    const answers = this.#reached || nowhere || (ownFault && !this.#useless);
     for (const index of this.#pending) this.#settle(index, { result: nowhere ? 'bounced' : 'deferred', reply, relayed: false });
     return {
       recipients: [...this.#results].sort(([a], [b]) => a - b).map(([, result]) => result),
       inDoubt: this.#inDoubt,
       spent: !ownFault,
-      site: this.#throttled ? 'throttled' : this.#reached || nowhere || ownFault ? 'reached' : 'failed',
+      site: this.#throttled ? 'throttled' : answers ? 'reached' : 'failed',
     };
   }
 
