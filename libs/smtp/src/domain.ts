@@ -2,15 +2,14 @@ import { domainToASCII } from 'node:url';
 import { SMTP_LIMITS } from './limits.ts';
 import { isAscii, utf8Octets } from './octets.ts';
 
-/** `sub-domain = Let-dig [Ldh-str]` (RFC 5321 §4.1.2). */
-const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/;
+/** `sub-domain *("." sub-domain)`, `sub-domain = Let-dig [Ldh-str]` (RFC 5321 §4.1.2); a label has at most 63 octets (RFC 1035 §2.3.4). */
+const DOMAIN = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 /** `Standardized-tag ":" 1*dcontent` (RFC 5321 §4.1.3); no tag here ends in a hyphen. */
 const GENERAL_LITERAL = /^([A-Za-z0-9-]*[A-Za-z0-9]):[\x21-\x5a\x5e-\x7e]+$/;
 const IPV6_TAG = 'ipv6:';
 
 function isAsciiDomain(domain: string): boolean {
-  if (domain.length > SMTP_LIMITS.domainOctets) return false;
-  return domain.split('.').every((label) => label.length <= SMTP_LIMITS.labelOctets && LABEL.test(label));
+  return domain.length <= SMTP_LIMITS.domainOctets && DOMAIN.test(domain);
 }
 
 /** `Snum 3("." Snum)`: three digits at most, 255 at most. */

@@ -4,8 +4,6 @@ export const SMTP_LIMITS = {
   localPartOctets: 64,
   /** RFC 5321 §4.5.3.1.2 */
   domainOctets: 255,
-  /** One label of a domain name: RFC 1035 §2.3.4 */
-  labelOctets: 63,
   /** Path with its angle brackets and source route: RFC 5321 §4.5.3.1.3 */
   pathOctets: 256,
   /**

@@ -28,6 +28,9 @@ function wrap(line: string, maxOctets: number): string[] {
   return parts.length === 0 ? [''] : parts;
 }
 
+/** What nearly all replies are: nothing to replace, to wrap or to split. */
+const ONE_PRINTABLE_LINE = /^[\x20-\x7e]*$/;
+
 /**
  * Wire form with CRLF (RFC 5321 §4.2.1): printable ASCII only, no line over 512 octets (a longer one goes on in the next),
  * the enhanced code on every line (RFC 2034 §3).
@@ -35,6 +38,7 @@ function wrap(line: string, maxOctets: number): string[] {
 export function formatReply({ code, enhanced, text }: SmtpReply): string {
   const status = enhanced === undefined ? '' : `${enhanced} `;
   const room = SMTP_LIMITS.replyLineOctets - `${code} ${status}\r\n`.length;
+  if (text.length <= room && ONE_PRINTABLE_LINE.test(text)) return `${code} ${status}${text}\r\n`;
   const lines = text.split('\n').flatMap((line) => wrap(printable(line, line.length), room));
   return lines.map((line, at) => `${code}${at === lines.length - 1 ? ' ' : '-'}${status}${line}\r\n`).join('');
 }

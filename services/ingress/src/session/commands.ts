@@ -42,11 +42,14 @@ const HELP = smtpReply(214, [0, 0], 'HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRF
 const CANNOT_VERIFY = smtpReply(252, [5, 0], 'Cannot verify the user, but will take mail for it');
 /** One word, whatever it is: real clients send worse than domains. */
 const HELLO_ARGUMENT = /^[\x21-\x7e\u00a0-\u{10ffff}]{1,255}$/u;
+const ASCII_TEXT = /^[\t\x20-\x7e]*$/;
 const COMMAND_TEXT = /^[\t\x20-\x7e\u00a0-\u{10ffff}]*$/u;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Text of a command line without its CRLF; `undefined` where it holds control octets or is not UTF-8. */
 export function decodeCommand(line: Buffer): string | undefined {
+  const octets = line.toString('latin1');
+  if (ASCII_TEXT.test(octets)) return octets;
   try {
     const text = UTF8.decode(line);
     return COMMAND_TEXT.test(text) ? text : undefined;
@@ -55,8 +58,8 @@ export function decodeCommand(line: Buffer): string | undefined {
   }
 }
 
-/** Answers one command line, or says what the connection has to do for it. */
-export async function answerCommand(core: Core, dialog: Dialog, text: string): Promise<SmtpReply | Action> {
+/** Answers one command line, or says what the connection has to do for it; at once where nobody has to be asked. */
+export function answerCommand(core: Core, dialog: Dialog, text: string): SmtpReply | Action | Promise<SmtpReply> {
   const line = withoutTrailingBlanks(text);
   const space = line.indexOf(' ');
   const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase();

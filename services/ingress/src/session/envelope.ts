@@ -16,12 +16,14 @@ import { type Dialog, type Transaction, wantsAuth } from './dialog.ts';
 /** Octets of recipients in one record, which may have 512 KiB; the rest is for the content and the envelope. */
 export const MAX_RECIPIENT_OCTETS = 400 * 1024;
 const RECIPIENT_OVERHEAD_OCTETS = 16;
+/** RFC 5321 §4.5.3.1.3, without the brackets. */
+const MAX_MAILBOX_OCTETS = 254;
 
 const MAIL_OK = smtpReply(250, [1, 0], 'Sender ok');
 const RCPT_OK = smtpReply(250, [1, 5], 'Recipient ok');
 
 /** Answers MAIL. `argument`: what follows the verb (RFC 5321 §4.1.1.2). */
-export async function answerMail(core: Core, dialog: Dialog, argument: string): Promise<SmtpReply> {
+export function answerMail(core: Core, dialog: Dialog, argument: string): SmtpReply | Promise<SmtpReply> {
   if (dialog.helo === '') return REFUSALS.helloFirst;
   if (wantsAuth(dialog) && dialog.account === undefined) return REFUSALS.authRequired;
   if (dialog.transaction) return REFUSALS.nestedMail;
@@ -30,13 +32,15 @@ export async function answerMail(core: Core, dialog: Dialog, argument: string): 
   const mail = parsed.value;
   if ((mail.octets ?? 0) > core.config.maxMessageOctets) return REFUSALS.tooLarge;
   const reversePath = mail.reversePath ? formatMailbox(mail.reversePath) : '';
-  if (dialog.account !== undefined) {
-    if (core.quota.excess(dialog.account, 0) === 'messages') return REFUSALS.tooManyMessages;
-    const refused = await refuseUnowned(core, dialog.account, reversePath === '' ? [] : [reversePath], REFUSALS.senderNotOwned);
-    if (refused) return refused;
-  }
-  dialog.transaction = { mail, reversePath, recipients: [], seen: new Set(), recipientOctets: 0, hasRefused: false };
-  return MAIL_OK;
+  const begin = (): SmtpReply => {
+    dialog.transaction = { mail, reversePath, recipients: [], seen: new Set(), recipientOctets: 0, hasRefused: false };
+    return MAIL_OK;
+  };
+  const { account } = dialog;
+  if (account === undefined) return begin();
+  if (core.quota.excess(account, 0) === 'messages') return REFUSALS.tooManyMessages;
+  const shown = reversePath === '' ? [] : [reversePath];
+  return refuseUnowned(core, account, shown, REFUSALS.senderNotOwned).then((refused) => refused ?? begin());
 }
 
 /** RFC 6409 §6.1: the account may use its own addresses only. */
@@ -64,15 +68,18 @@ function recipientKey({ forwardPath }: RcptCommand): string {
 }
 
 /** Answers RCPT (RFC 5321 §4.1.1.3). A recipient given twice is taken once. */
-export async function answerRcpt(core: Core, dialog: Dialog, argument: string): Promise<SmtpReply> {
+export function answerRcpt(core: Core, dialog: Dialog, argument: string): SmtpReply | Promise<SmtpReply> {
   const { transaction } = dialog;
   if (!transaction) return REFUSALS.mailFirst;
-  const reply = await addRecipient(core, dialog, transaction, argument);
-  if (reply.code !== 250) transaction.hasRefused = true;
-  return reply;
+  const note = (reply: SmtpReply): SmtpReply => {
+    if (reply.code !== 250) transaction.hasRefused = true;
+    return reply;
+  };
+  const reply = addRecipient(core, dialog, transaction, argument);
+  return reply instanceof Promise ? reply.then(note) : note(reply);
 }
 
-async function addRecipient(core: Core, dialog: Dialog, transaction: Transaction, argument: string): Promise<SmtpReply> {
+function addRecipient(core: Core, dialog: Dialog, transaction: Transaction, argument: string): SmtpReply | Promise<SmtpReply> {
   const parsed = parseRcpt(argument, { smtputf8: transaction.mail.smtputf8 });
   if (!parsed.ok) return parsed.reply;
   const { notify, orcpt } = parsed.value;
@@ -83,25 +90,27 @@ async function addRecipient(core: Core, dialog: Dialog, transaction: Transaction
   const count = transaction.recipients.length + 1;
   if (count > core.config.maxRecipients || transaction.recipientOctets + octets > MAX_RECIPIENT_OCTETS) return REFUSALS.tooManyRecipients;
   if (dialog.account !== undefined && core.quota.excess(dialog.account, count) === 'recipients') return REFUSALS.tooManyRecipientsPerHour;
-  const refused = await refuseRecipient(core, dialog, forwardPath);
-  if (refused) return refused;
-  // The client left meanwhile: what is taken now would never be given back.
-  if (dialog.transaction !== transaction) return REFUSALS.mailFirst;
-  if (!core.recipientRoom.take(octets, transaction.recipientOctets)) return REFUSALS.noRoom;
-  transaction.seen.add(key);
-  transaction.recipientOctets += octets;
-  transaction.recipients.push({ forwardPath, notify, orcpt });
-  return RCPT_OK;
+  const add = (result: CheckResult): SmtpReply => {
+    const refused = refusalOf(dialog, result);
+    if (refused) return refused;
+    // The client left meanwhile: what is taken now would never be given back.
+    if (dialog.transaction !== transaction) return REFUSALS.mailFirst;
+    if (!core.recipientRoom.take(octets, transaction.recipientOctets)) return REFUSALS.noRoom;
+    transaction.seen.add(key);
+    transaction.recipientOctets += octets;
+    transaction.recipients.push({ forwardPath, notify, orcpt });
+    return RCPT_OK;
+  };
+  const result = core.checkRecipient(forwardPath);
+  return result instanceof Promise ? result.then(add, refuseUnchecked) : add(result);
 }
 
-async function refuseRecipient(core: Core, dialog: Dialog, forwardPath: string): Promise<SmtpReply | undefined> {
-  let result: CheckResult;
-  try {
-    result = await core.checkRecipient(forwardPath);
-  } catch (error) {
-    if (error instanceof Unavailable) return REFUSALS.directoryDown;
-    throw error;
-  }
+function refuseUnchecked(error: unknown): SmtpReply {
+  if (error instanceof Unavailable) return REFUSALS.directoryDown;
+  throw error;
+}
+
+function refusalOf(dialog: Dialog, result: CheckResult): SmtpReply | undefined {
   switch (result) {
     case CheckResult.LOCAL:
       return undefined;
@@ -127,6 +136,9 @@ export function refuseData({ transaction }: Dialog, argument: string): SmtpReply
 
 /** Commands looked at: what is asked ahead escapes the error budget, so it has to be little. */
 const MAX_AHEAD = 200;
+const RCPT = 'RCPT TO:<';
+/** What the path may hold that is asked ahead: anything rarer is asked when its turn comes. */
+const PLAIN_PATH = /^[\x21\x23-\x3b\x3d\x3f-\x5a\x5e-\x7e]+$/;
 
 /**
  * Asks ahead about recipients that a client pipelined, so that they become one question. `lines`: octets that were read and
@@ -134,12 +146,19 @@ const MAX_AHEAD = 200;
  */
 export function lookAhead(core: Core, dialog: Dialog, lines: Buffer): void {
   if (dialog.helo === '' || (wantsAuth(dialog) && dialog.account === undefined)) return;
-  if (!lines.includes('RCPT TO:')) return;
-  const commands = lines.toString('utf8').split('\r\n', MAX_AHEAD + 1);
-  for (const command of commands.slice(0, -1)) {
-    if (!command.startsWith('RCPT TO:')) continue;
-    const parsed = parseRcpt(command.slice('RCPT '.length), { smtputf8: true });
-    // The answer is taken when the command's turn comes; its failure is told then.
-    if (parsed.ok) core.checkRecipient(forwardPathOf(parsed.value)).catch(() => {});
+  const text = lines.toString('latin1');
+  let at = text.indexOf(RCPT);
+  // One alone is asked in its turn, which is now.
+  if (at === text.lastIndexOf(RCPT)) return;
+  for (let asked = 0; at >= 0 && asked < MAX_AHEAD; asked++) {
+    const end = text.indexOf('>', at);
+    const path = text.slice(at + RCPT.length, end);
+    if (end < 0) return;
+    if (path.length <= MAX_MAILBOX_OCTETS && PLAIN_PATH.test(path) && path.includes('@')) {
+      // The answer is taken when the command's turn comes; its failure is told then.
+      const answer = core.checkRecipient(path);
+      if (answer instanceof Promise) answer.catch(() => {});
+    }
+    at = text.indexOf(RCPT, end);
   }
 }

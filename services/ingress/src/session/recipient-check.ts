@@ -10,8 +10,8 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** @throws Unavailable */
-export type RecipientCheck = (forwardPath: string) => Promise<CheckResult>;
+/** At once where the answer is known; else it rejects with `Unavailable` when the directory does not answer. */
+export type RecipientCheck = (forwardPath: string) => CheckResult | Promise<CheckResult>;
 
 /**
  * Asks the directory about forward-paths, with one request for everything that came up in one turn of the event loop.
@@ -47,7 +47,7 @@ export function createRecipientCheck(options: {
   };
   return (forwardPath) => {
     const known = answers.get(forwardPath);
-    if (known && nowMs() < known.untilMs) return Promise.resolve(known.result);
+    if (known && nowMs() < known.untilMs) return known.result;
     const asked =
       running.get(forwardPath) ??
       new Promise<CheckResult>((resolve, reject) => {

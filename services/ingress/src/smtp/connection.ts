@@ -91,7 +91,7 @@ export class IngressConnection extends SMTPConnection {
   }
 
   override _onCommand(line: Buffer, next: () => void = () => {}): void {
-    this.run(async () => {
+    this.run(() => {
       const ended = this.mustEnd();
       if (ended) return this.answer(ended);
       const text = decodeCommand(line);
@@ -99,7 +99,7 @@ export class IngressConnection extends SMTPConnection {
       const saslStep = this._nextHandler;
       this._nextHandler = false;
       if (saslStep) return this.runBase((done) => saslStep.call(this, line, done));
-      await this.command(text);
+      return this.command(text);
     }, next);
   }
 
@@ -190,20 +190,32 @@ export class IngressConnection extends SMTPConnection {
   }
 
   /** Runs one command to its end, then goes on reading. What it throws is our fault: the client may try again. */
-  private run(command: () => Promise<void>, next: () => void): void {
+  private run(command: () => Promise<void> | void, next: () => void): void {
     this.waiting = 'us';
-    command()
-      .catch((error: unknown) => {
-        this.core.logger.error({ client: this.dialog.client.address, error: String(error) }, 'ingress.command.failed');
-        this.saslReply = undefined;
-        this.answer(REFUSALS.failure);
-      })
-      .then(() => {
-        if (this.waiting === 'us') this.wait('command');
-        if (this.core.isStopping && this.isIdle && !this._closing && this.waiting === 'command') this.end(REFUSALS.stopping);
-        this._whenWritable(next);
-      })
-      .catch((error: unknown) => this.core.logger.error({ error: String(error) }, 'ingress.session.failed'));
+    try {
+      const running = command();
+      if (running === undefined) this.goOn(next);
+      else
+        running
+          .catch((error: unknown) => this.refuseFailed(error))
+          .then(() => this.goOn(next))
+          .catch((error: unknown) => this.core.logger.error({ error: String(error) }, 'ingress.session.failed'));
+    } catch (error) {
+      this.refuseFailed(error);
+      this.goOn(next);
+    }
+  }
+
+  private refuseFailed(error: unknown): void {
+    this.core.logger.error({ client: this.dialog.client.address, error: String(error) }, 'ingress.command.failed');
+    this.saslReply = undefined;
+    this.answer(REFUSALS.failure);
+  }
+
+  private goOn(next: () => void): void {
+    if (this.waiting === 'us') this.wait('command');
+    if (this.core.isStopping && this.isIdle && !this._closing && this.waiting === 'command') this.end(REFUSALS.stopping);
+    this._whenWritable(next);
   }
 
   private runBase(handler: (done: () => void) => void): Promise<void> {
@@ -211,7 +223,7 @@ export class IngressConnection extends SMTPConnection {
   }
 
   private onBadLine(why: 'lineEnd' | 'tooLong', next: () => void): void {
-    this.run(async () => {
+    this.run(() => {
       const inExchange = this._nextHandler !== false;
       this._nextHandler = false;
       const tooLong = inExchange ? REFUSALS.authLineTooLong : REFUSALS.lineTooLong;
@@ -219,10 +231,10 @@ export class IngressConnection extends SMTPConnection {
     }, next);
   }
 
-  private async command(text: string): Promise<void> {
-    const answer = await answerCommand(this.core, this.dialog, text);
-    if ('do' in answer) await this.act(answer);
-    else this.answer(answer);
+  private command(text: string): Promise<void> | void {
+    const answer = answerCommand(this.core, this.dialog, text);
+    if (answer instanceof Promise) return answer.then((reply) => this.answer(reply));
+    return 'do' in answer ? this.act(answer) : this.answer(answer);
   }
 
   private act(action: Action): Promise<void> | void {
