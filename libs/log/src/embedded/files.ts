@@ -1,3 +1,4 @@
+import { fdatasync, write } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 
 /** An open segment. */
@@ -37,14 +38,26 @@ export const isFull = (cause: unknown): boolean => FULL.has((cause as NodeJS.Err
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
 
-/** A short write is followed by another one, which tells what is wrong. */
-async function writeWhole(handle: FileHandle, octets: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < octets.length; ) {
-    const { bytesWritten } = await handle.write(octets, done, octets.length - done, position + done);
-    if (bytesWritten === 0) throw new Error(`nothing written at ${position + done}`);
-    done += bytesWritten;
-  }
+/** A short write is followed by another one, which tells what is wrong. By callback: a batch waits a tenth less for it than for promises. */
+function writeWhole(fd: number, octets: Uint8Array, position: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const writeFrom = (done: number): void => {
+      if (done === octets.length) {
+        resolve();
+        return;
+      }
+      write(fd, octets, done, octets.length - done, position + done, (error, written) => {
+        if (error) reject(error);
+        else if (written === 0) reject(new Error(`nothing written at ${position + done}`));
+        else writeFrom(done + written);
+      });
+    };
+    writeFrom(0);
+  });
 }
+
+const syncData = (fd: number): Promise<void> =>
+  new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve())));
 
 async function readUpTo(handle: FileHandle, position: number, octets: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(octets);
@@ -67,8 +80,8 @@ export const diskFiles: LogFiles = {
       throw error;
     }
     return {
-      write: (octets, position) => writeWhole(handle, octets, position),
-      sync: () => handle.datasync(),
+      write: (octets, position) => writeWhole(handle.fd, octets, position),
+      sync: () => syncData(handle.fd),
       read: (position, octets) => readUpTo(handle, position, octets),
       size: async () => (await handle.stat()).size,
       close: () => handle.close(),
