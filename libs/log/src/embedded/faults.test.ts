@@ -35,19 +35,19 @@ function checkNothingBehindAFailure({ files }: Bench): void {
 }
 
 const cases: readonly { name: string; step: Step; fault: Fault; error: ReturnType<typeof failed>; isKeptByAKill: boolean }[] = [
-  { name: 'a full disk at a write', step: 'write', fault: { code: 'ENOSPC' }, error: failed('full', false), isKeptByAKill: false },
+  { name: 'a full disk at a write', step: 'write', fault: { code: 'ENOSPC' }, error: failed('full', true), isKeptByAKill: false },
   {
     name: 'a full disk within a write',
     step: 'write',
     fault: { code: 'ENOSPC', partOctets: 40 },
-    error: failed('full', false),
+    error: failed('full', true),
     isKeptByAKill: false,
   },
   {
     name: 'a full quota within a write',
     step: 'write',
     fault: { code: 'EDQUOT', partOctets: 9 },
-    error: failed('full', false),
+    error: failed('full', true),
     isKeptByAKill: false,
   },
   { name: 'an I/O error at a write', step: 'write', fault: { code: 'EIO' }, error: failed('failed', true), isKeptByAKill: false },

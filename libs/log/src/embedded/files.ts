@@ -1,11 +1,10 @@
-import { fdatasync, write } from 'node:fs';
+import { constants, write } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
 
 /** An open segment. */
 export interface SegmentFile {
-  /** A write that throws because the disk is full did not write everything. */
+  /** Resolves when the octets are durable. When it throws, all, some or none of them are in the file. */
   write(octets: Uint8Array, position: number): Promise<void>;
-  sync(): Promise<void>;
   /** Fewer octets at the end of the file. */
   read(position: number, octets: number): Promise<Buffer>;
   size(): Promise<number>;
@@ -38,7 +37,10 @@ export const isFull = (cause: unknown): boolean => FULL.has((cause as NodeJS.Err
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
 
-/** A short write is followed by another one, which tells what is wrong. By callback: a batch waits a tenth less for it than for promises. */
+/**
+ * A short write is followed by another one, which tells what is wrong. By callback, which takes a small batch a fifth less time
+ * than a promise.
+ */
 function writeWhole(fd: number, octets: Uint8Array, position: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const writeFrom = (done: number): void => {
@@ -56,9 +58,6 @@ function writeWhole(fd: number, octets: Uint8Array, position: number): Promise<v
   });
 }
 
-const syncData = (fd: number): Promise<void> =>
-  new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve())));
-
 async function readUpTo(handle: FileHandle, position: number, octets: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(octets);
   let done = 0;
@@ -70,9 +69,12 @@ async function readUpTo(handle: FileHandle, position: number, octets: number): P
   return buffer.subarray(0, done);
 }
 
+/** A write ends as if fdatasync had followed it: one trip to the disk and back instead of two. */
+const DURABLE = constants.O_RDWR | constants.O_DSYNC;
+
 export const diskFiles: LogFiles = {
   open: async (path, { isNew }) => {
-    const handle = await open(path, isNew ? 'wx+' : 'r+', 0o600);
+    const handle = await open(path, DURABLE | (isNew ? constants.O_CREAT | constants.O_EXCL : 0), 0o600);
     try {
       if (isNew) await syncFolder(parentOf(path));
     } catch (error) {
@@ -81,7 +83,6 @@ export const diskFiles: LogFiles = {
     }
     return {
       write: (octets, position) => writeWhole(handle.fd, octets, position),
-      sync: () => syncData(handle.fd),
       read: (position, octets) => readUpTo(handle, position, octets),
       size: async () => (await handle.stat()).size,
       close: () => handle.close(),

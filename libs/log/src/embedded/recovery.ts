@@ -186,7 +186,6 @@ async function setTailAside({ path: segmentPath, octets: end }: Segment, file: B
     const torn = await files.open(path, { isNew: true });
     try {
       await torn.write(file.subarray(end), 0);
-      await torn.sync();
     } finally {
       await torn.close();
     }
@@ -204,7 +203,6 @@ async function settleTail({ segment, file, syncedOctets }: Newest, files: LogFil
   const aside = end < file.length ? [await setTailAside(segment, file, files)] : [];
   // A page that was never synced may be in memory alone: written again, it is dirty again, and then synced.
   await segment.file.write(file.subarray(syncedOctets, end), syncedOctets);
-  await segment.file.sync();
   return aside;
 }
 

@@ -44,7 +44,7 @@ const BATCH_MAX_OCTETS = 4 * 1024 ** 2;
 const NO_OCTETS = Buffer.alloc(0);
 
 /**
- * Group commit: one write and one fdatasync for everything that waits, one batch at a time. A write or sync that fails ends
+ * Group commit: one synchronous write for everything that waits, one batch at a time. A write that fails ends
  * its segment at the length that was last synced: that file is never written or synced again, and the next batch goes to
  * a new segment whose state tells that length. Until a new segment is on disk every batch fails; each tries anew.
  */
@@ -134,19 +134,13 @@ export class Writer {
     const all = entries.flat();
     const start = segment.octets;
     const batch = all.length === 0 ? NO_OCTETS : encodeBatch(all, { segment: segment.id, position: start });
-    let isWritten = false;
     try {
-      if (batch.length > 0) {
-        await segment.file.write(batch, start);
-        isWritten = true;
-        await segment.file.sync();
-      }
+      if (batch.length > 0) await segment.file.write(batch, start);
     } catch (cause) {
       this.#current = undefined;
       this.#hasFailed = true;
       onFault(cause, segment.path);
-      const isPart = !isWritten && isFull(cause);
-      return fail(new AppendFailed(isFull(cause) ? 'full' : 'failed', { inDoubt: !isPart, cause }));
+      return fail(new AppendFailed(isFull(cause) ? 'full' : 'failed', { inDoubt: true, cause }));
     }
     segment.octets += batch.length;
     if (segment.octets >= segmentOctets) this.#current = undefined;
@@ -174,7 +168,6 @@ export class Writer {
       const segment = await segments.open(id, { isNew: true });
       const batch = encodeBatch([stateEntry(state(older.map(({ id: one, octets }) => [one, octets])))], { segment: id, position: 0 });
       await segment.file.write(batch, 0);
-      await segment.file.sync();
       segment.octets = batch.length;
       this.#current = segment;
       this.#hasFailed = false;
