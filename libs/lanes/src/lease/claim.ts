@@ -48,8 +48,9 @@ function hasRoomFor(state: Membership, lane: number, now: Instant): boolean {
 
 /** Lanes whose turn to be claimed by this member has come, by `heirsOf`. */
 function dueLanes(state: Membership, free: readonly number[], now: Instant): number[] {
-  const { sharers, laneCount } = sharersOf(state);
-  const heirs = heirsOf(free, sharers, shareOf(laneCount, sharers));
+  const { sharers, laneCount } = sharersOf(state, now);
+  const lanes = free.map((lane) => ({ lane, released: inheritanceOf(state, lane) === 'released' }));
+  const heirs = heirsOf(lanes, sharers, shareOf(laneCount, sharers));
   return free.filter((lane) => {
     const owner = state.fold.lanes.get(lane)?.owner;
     const turn = (heirs.get(lane) ?? [])

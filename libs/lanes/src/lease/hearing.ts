@@ -20,9 +20,17 @@ export function hear(
   for (const lane of event.lanes) state.laneHeardMs.set(lane, monotonicMs);
   const { incarnation } = event.writer;
   if (event.is !== 'renewed') return;
-  const isNew = !state.memberHeardMs.has(incarnation);
+  const heardMs = state.memberHeardMs.get(incarnation) ?? Number.NEGATIVE_INFINITY;
   state.memberHeardMs.set(incarnation, monotonicMs);
-  if (isNew) state.changedAtMs = monotonicMs;
+  if (monotonicMs - heardMs <= state.options.terms.cadenceMs) return;
+  state.memberSinceMs.set(incarnation, monotonicMs);
+  change(state, monotonicMs);
+}
+
+/** Somebody came, left, or is back after a silence. */
+function change(state: Membership, nowMs: number): void {
+  state.changedAtMs = nowMs;
+  state.keepUntilMs.clear();
 }
 
 /** An own renewal came back: the log can be written and read. A gap restarts the clocks of all silence. */
@@ -50,14 +58,21 @@ export function isFree(state: Membership, lane: number, now: Instant): boolean {
   return options.isAlone || silenceMs(state, laneHeardMs.get(lane), now) >= options.terms.waitMs;
 }
 
-/** Forgets members that fell silent. */
+/** By receipt, or by the log's own time for who fell silent before this process began to read. */
+function isSilent(state: Membership, incarnation: string, heardMs: number, now: Instant): boolean {
+  const { fold, options } = state;
+  const member = fold.members.get(incarnation);
+  if (member === undefined || options.isAlone) return true;
+  return silenceMs(state, heardMs, now) >= options.terms.waitMs || fold.seenAtMs - member.appendedAtMs >= options.terms.waitMs;
+}
+
+/** Forgets members that fell silent: they take no lanes. What they own is free only by `isFree`. */
 export function forgetSilent(state: Membership, now: Instant): void {
   for (const [incarnation, heardMs] of state.memberHeardMs) {
-    if (incarnation === state.options.incarnation) continue;
-    if (state.options.isAlone || silenceMs(state, heardMs, now) >= state.options.terms.waitMs || !state.fold.members.has(incarnation)) {
-      state.memberHeardMs.delete(incarnation);
-      state.changedAtMs = now.monotonicMs;
-    }
+    if (incarnation === state.options.incarnation || !isSilent(state, incarnation, heardMs, now)) continue;
+    state.memberHeardMs.delete(incarnation);
+    state.memberSinceMs.delete(incarnation);
+    change(state, now.monotonicMs);
   }
 }
 
@@ -67,7 +82,11 @@ export const isFull = (state: Membership, { monotonicMs }: Instant): boolean => 
  * Live members with what they own of the lanes that all of them know, and the number of these lanes: while the lane table
  * differs between workers, only those are shared out evenly.
  */
-export function sharersOf(state: Membership): { readonly sharers: readonly Sharer[]; readonly laneCount: number } {
+export function sharersOf(
+  state: Membership,
+  { monotonicMs }: Instant,
+): { readonly sharers: readonly Sharer[]; readonly laneCount: number } {
+  const { terms } = state.options;
   const members = [...state.memberHeardMs.keys()].flatMap((incarnation) => state.fold.members.get(incarnation) ?? []);
   const laneCount = Math.min(
     state.laneCount,
@@ -81,6 +100,8 @@ export function sharersOf(state: Membership): { readonly sharers: readonly Share
     worker: member.worker,
     leaving: member.leaving,
     closed: member.leaving || member.full || member.laneCount === 0,
+    young: monotonicMs - (state.memberSinceMs.get(member.incarnation) ?? Number.NEGATIVE_INFINITY) < terms.waitMs,
+    quiet: monotonicMs - (state.memberHeardMs.get(member.incarnation) ?? monotonicMs) > terms.cadenceMs,
     laneCount: member.laneCount,
     owned: owned.get(member.incarnation) ?? 0,
   }));

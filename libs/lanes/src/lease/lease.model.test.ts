@@ -1,13 +1,38 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { live } from './fixtures/life.ts';
+import type { Plant } from './fixtures/world.ts';
 
 const SEEDS = 2_000;
+const SEEDS_UNTIL_FOUND = 600;
 const only = Number(process.env.SEED ?? 0);
 
-test('no lane has two owners that act, none stays without, none moves without need', () => {
+// Each seed draws the company, its pauses, cuts, deaths, clock jumps, stalls of the broker and late copies. `SEED=n` lives one
+// of them again.
+test('no lane has two owners that act, none stays without one, none is taken from who is in touch', () => {
+  const counts = new Map<string, number>();
   for (let seed = only || 1; seed <= (only || SEEDS); seed++) {
-    const { faults } = live(seed);
+    const { faults, tally } = live(seed);
     assert.deepEqual(faults, [], `SEED=${seed}`);
+    for (const [what, count] of tally) counts.set(what, (counts.get(what) ?? 0) + count);
   }
+  if (only > 0) return;
+  for (const what of ['takeOver', 'move', 'lose', 'left', 'trim'])
+    assert.ok((counts.get(what) ?? 0) > SEEDS / 4, `only ${counts.get(what) ?? 0} ${what}: this simulates too little`);
 });
+
+const PLANTS: Readonly<Record<string, { readonly plant: Plant; readonly shows: RegExp }>> = {
+  'a lease that runs from when the renewal was read back': { plant: { leaseFromReceipt: true }, shows: /may act/ },
+  'a lease longer than the wait': { plant: { terms: { leaseMs: 10_000 } }, shows: /may act/ },
+  'a wait that is too short': { plant: { terms: { waitMs: 5_000 } }, shows: /may act/ },
+  'a lease by the monotonic clock alone': { plant: { ignoresWall: true }, shows: /may act/ },
+  'claims that hold whatever the owner wrote meanwhile': { plant: { claimsBlindly: true }, shows: /may act/ },
+  'silence that counts while own renewals stall': { plant: { terms: { cadenceMs: 1e9 } }, shows: /was in touch/ },
+  'late copies of renewals that count': { plant: { copiesCount: true }, shows: /no owner that acts/ },
+};
+
+for (const [mistake, { plant, shows }] of Object.entries(PLANTS))
+  test(`the model finds ${mistake}`, () => {
+    for (let seed = 1; seed <= SEEDS_UNTIL_FOUND; seed++) if (live(seed, plant).faults.some((fault) => shows.test(fault))) return;
+    assert.fail('not found');
+  });

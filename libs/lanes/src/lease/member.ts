@@ -180,7 +180,7 @@ export function createLeaseMember(options: Omit<LeaseMemberOptions, 'terms'> & {
       if (state.renewal?.id === id) state.renewal = undefined;
     },
     caughtUp(token) {
-      state.caughtUpToken = token;
+      state.caughtUpToken = Math.max(state.caughtUpToken, token);
     },
     tableChanged(laneTableVersion, laneCount) {
       Object.assign(state, { laneTableVersion, laneCount });

@@ -34,7 +34,7 @@ export function startReading(state: Membership, from: number, now: Instant): voi
   loseAll(state, 'log lost');
   state.fold = createLeaseFold(from);
   state.mode = 'reading';
-  for (const heard of [state.laneHeardMs, state.memberHeardMs, state.freeSinceMs, state.sent]) heard.clear();
+  for (const heard of [state.laneHeardMs, state.memberHeardMs, state.memberSinceMs, state.freeSinceMs, state.sent]) heard.clear();
   Object.assign(state, { renewal: undefined, cameBackAtMs: NEVER, cadenceSinceMs: NEVER, snapshotSentMs: NEVER });
   state.ticked = now;
   askToCatchUp(state);

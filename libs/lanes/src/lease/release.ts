@@ -41,11 +41,12 @@ function giveable(state: Membership, takers: readonly Sharer[], now: Instant): H
     .map(({ holding }) => holding);
 }
 
-/** Drains what is above this member's share, once the company has settled. */
+/** Drains what is above this member's share, once the company has settled: nobody came, left or fell quiet. */
 export function drainSurplus(state: Membership, free: number, now: Instant): void {
   const { terms, drainsAtOnce, incarnation } = state.options;
   if (state.leaving || !hasCadence(state, now) || now.monotonicMs - state.changedAtMs < terms.settleMs) return;
-  const { sharers, laneCount } = sharersOf(state);
+  const { sharers, laneCount } = sharersOf(state, now);
+  if (sharers.some(({ quiet }) => quiet)) return;
   const share = shareOf(laneCount, sharers);
   const going = [...state.holdings.values()].filter(({ phase }) => phase === 'draining' || phase === 'releasing').length;
   const surplus = Math.min(surplusOf(incarnation, sharers, { share, free }), drainsAtOnce) - going;

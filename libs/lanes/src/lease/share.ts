@@ -7,6 +7,10 @@ export interface Sharer {
   /** Takes no more lanes: full, or on its way out. */
   readonly closed: boolean;
   readonly leaving: boolean;
+  /** Was not heard lately, though it may live. */
+  readonly quiet: boolean;
+  /** Came so lately that it cannot have waited for the end of another's silence. */
+  readonly young: boolean;
   /** Lanes that it knows of. */
   readonly laneCount: number;
   /** Lanes that it owns. */
@@ -53,22 +57,31 @@ export function shareOf(laneCount: number, sharers: readonly Sharer[]): Share {
   return { least: Math.floor(each), most: Math.ceil(each) };
 }
 
+/** A lane without an owner: `released`, so that nobody needs to wait. */
+export interface FreeLane {
+  readonly lane: number;
+  readonly released: boolean;
+}
+
 /**
  * Who should claim each of the free lanes: first members below the least share, then below the most, by preference. The
- * rest of the open members follow, in the order in which they step in when those before them do not.
+ * rest of the open members follow, those last that are quiet or cannot claim yet, in the order in which they step in when those before them do not.
  */
-export function heirsOf(free: readonly number[], sharers: readonly Sharer[], share: Share): ReadonlyMap<number, readonly Sharer[]> {
+export function heirsOf(free: readonly FreeLane[], sharers: readonly Sharer[], share: Share): ReadonlyMap<number, readonly Sharer[]> {
   const open = sharers.filter(({ closed, leaving }) => !closed && !leaving);
   const owned = new Map(open.map((sharer) => [sharer.incarnation, sharer.owned]));
-  const level = ({ incarnation }: Sharer): number => {
+  const level = ({ incarnation, quiet, young }: Sharer, released: boolean): number => {
+    if (quiet) return 6;
     const count = owned.get(incarnation) ?? 0;
-    if (count < share.least) return 0;
-    return count < share.most ? 1 : 2;
+    const fullness = count < share.least ? 0 : count < share.most ? 2 : 4;
+    return young && !released ? fullness + 1 : fullness;
   };
   const heirs = new Map<number, readonly Sharer[]>();
-  for (const lane of free) {
+  for (const { lane, released } of free) {
     const prefer = byPreference(lane);
-    const order = open.filter(({ laneCount }) => laneCount > lane).sort((one, other) => level(one) - level(other) || prefer(one, other));
+    const order = open
+      .filter(({ laneCount }) => laneCount > lane)
+      .sort((one, other) => level(one, released) - level(other, released) || prefer(one, other));
     const [first] = order;
     if (first !== undefined) owned.set(first.incarnation, (owned.get(first.incarnation) ?? 0) + 1);
     heirs.set(lane, order);

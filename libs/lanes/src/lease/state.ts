@@ -67,6 +67,8 @@ export interface Membership {
   /** Receipt of the newest record about a lane, and of the newest renewal by a member. */
   readonly laneHeardMs: Map<number, number>;
   readonly memberHeardMs: Map<string, number>;
+  /** Since when it is heard without a silence; absent: since before this process began to read. */
+  readonly memberSinceMs: Map<string, number>;
   basedAtMs: number;
   /** When the own renewal last came back, and since when they come back at cadence. */
   cameBackAtMs: number;
@@ -76,7 +78,7 @@ export interface Membership {
   readonly freeSinceMs: Map<number, number>;
   /** Lanes that are left alone until then. */
   readonly backOffMs: Map<number, number>;
-  /** Lanes that were given to others and came back are not given again until then. */
+  /** Lanes that were given to others and came back are not given again until then, or until somebody comes. */
   readonly keepUntilMs: Map<number, number>;
   /** Lanes that were given to others and that none of them has taken yet. */
   readonly given: Set<number>;
@@ -110,6 +112,7 @@ export const createMembership = (options: LeaseMemberOptions): Membership => ({
   renewedAtMs: NEVER,
   laneHeardMs: new Map(),
   memberHeardMs: new Map(),
+  memberSinceMs: new Map(),
   basedAtMs: NEVER,
   cameBackAtMs: NEVER,
   cadenceSinceMs: NEVER,

@@ -44,7 +44,7 @@ export const leaseTerms: LeaseTerms = {
   stallMs: 250,
   lifeMs: 30_000,
   settleMs: 3_000,
-  turnMs: 2_000,
+  turnMs: 1_000,
   resendMs: 3_000,
   snapshotMs: 60_000,
   backOffMs: 60_000,
