@@ -89,6 +89,22 @@ test('nothing starts while an outcome is not durable for too long', async () => 
   await world.stop();
 });
 
+test('what falls due while nothing may start is no reason to look again and again', async () => {
+  const world = createWorld({ maxUnacknowledgedMs: 5000, retryMs: [6000] });
+  world.remote.hosts.set('later.test', defers);
+  await world.start();
+  await world.enqueue({ queueId: 'Q1', to: [toMx('a@later.test')] });
+  const release = holdLane(world, 0, 1);
+  await world.enqueue({ queueId: 'Q2', to: [toMx('b@there.test')] });
+  // Timers that ring at once for ever would never let this end.
+  await world.clock.pass(MINUTE);
+  assert.equal(world.remote.jobs.length, 2);
+  world.remote.hosts.clear();
+  await release();
+  assert.deepEqual(world.results(), ['a@later.test deferred', 'b@there.test delivered', 'a@later.test delivered']);
+  await world.stop();
+});
+
 test('a lane with a record that cannot be read halts, rings and is not trimmed; the others go on', async () => {
   const world = createWorld({ historyMs: 0 });
   await world.start();
