@@ -5,12 +5,13 @@ import type { Log } from '../port.ts';
 import { createBench } from './fixtures/bench.ts';
 import type { BatchSeen } from './writer.ts';
 
-for (const [engine, segmentOctets] of [
-  ['embedded', 1024 ** 2],
-  ['embedded, a segment a batch', 1],
+for (const [engine, segmentOctets, clearOctets] of [
+  ['embedded', 1024 ** 2, 0],
+  ['embedded, cleared ahead', 1024 ** 2, 8192],
+  ['embedded, a segment a batch', 1, 0],
 ] as const) {
   logContract(engine, async () => {
-    const bench = await createBench({ segmentOctets });
+    const bench = await createBench({ segmentOctets, clearOctets });
     // Positions that ride in no batch are written by the clock, which here is run by the log's own flush.
     return {
       log: bench.log,

@@ -30,6 +30,12 @@ export interface EmbeddedLogOptions {
    * @defaultValue 512 MiB, which takes about half a second
    */
   readonly checkedOctets?: number;
+  /**
+   * Octets that are cleared at once ahead of what is written; 0: never.
+   *
+   * @defaultValue 4 MiB
+   */
+  readonly clearOctets?: number;
   readonly clock: { nowMs(): number; after(delayMs: number, run: () => void): () => void };
   readonly logger: { warn(fields: object, event: string): void; error(fields: object, event: string): void };
   /** Called for each batch that got durable. */
@@ -44,6 +50,7 @@ export interface EmbeddedLog extends Log {
 
 const SEGMENT_MAX_OCTETS = 1024 ** 3;
 const CHECKED_OCTETS = 512 * 1024 ** 2;
+const CLEAR_OCTETS = 4 * 1024 ** 2;
 /** A partition's number has 16 bits on disk. */
 const PARTITIONS_MAX = 65_536;
 
@@ -141,7 +148,7 @@ function createReadable(indexOf: IndexOf, partitions: Partitions, reader: Reader
 
 function createLog(opened: Opened): EmbeddedLog {
   const { options, files, recovered, space, onFault } = opened;
-  const { clock, segmentOctets, observe = () => {} } = options;
+  const { clock, segmentOctets, clearOctets = CLEAR_OCTETS, observe = () => {} } = options;
   const { segments, incarnation, nextSegment } = recovered;
   const partitions = partitionsOf(opened);
   const all = () => [...partitions.values()].flat();
@@ -157,7 +164,8 @@ function createLog(opened: Opened): EmbeddedLog {
   const indexFiles = createIndexFiles({ segments, files, partitions: all, onFault });
   const state = (older: State['segments']): State => ({ ...stateOf(partitions, incarnation, older), commits: commits.durable() });
   const { riders } = commits;
-  const writer = new Writer({ segments, nextSegment, segmentOctets, state, riders, ended: indexFiles.write, observe, onFault });
+  const writing = { segmentOctets, clearOctets, state, riders, ended: indexFiles.write, observe, onFault };
+  const writer = new Writer({ segments, nextSegment, ...writing });
   const reader = createReader(segments);
   const readable = createReadable(indexOf, partitions, reader, () => isClosed);
   const positions: Positions = {

@@ -245,3 +245,15 @@ test('a reserve of the disk: new mail is refused as full, what comes of accepted
   while (made.log.freeShare() < 0.1) await new Promise(setImmediate);
   await made.log.append('mail.in', 0, [text('e')]);
 });
+
+test('zeros that cannot be written for want of room cost nothing; after another failure the next batch goes to a new segment', async (t) => {
+  const made = await bench(t, { clearOctets: 8192 });
+  fail(made, 'clear', { code: 'ENOSPC' });
+  for (const value of ['a', 'b', 'c']) await append(made, value);
+  assert.equal((await made.segments()).length, 1);
+  const other = await bench(t, { clearOctets: 8192 });
+  fail(other, 'clear', { code: 'EIO' });
+  for (const value of ['a', 'b', 'c']) await append(other, value);
+  assert.equal((await other.segments()).length, 2);
+  assert.deepEqual(await readAll(await other.reopen()), ['a', 'b', 'c']);
+});

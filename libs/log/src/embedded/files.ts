@@ -5,9 +5,12 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, statfs } from 'node:
 export interface SegmentFile {
   /** Resolves when the octets are durable. When it throws, all, some or none of them are in the file. */
   write(octets: Uint8Array, position: number): Promise<void>;
+  /** Writes zeros, durably; nothing of value may be there. */
+  clear(position: number, octets: number): Promise<void>;
   /** Fewer octets at the end of the file. */
   read(position: number, octets: number): Promise<Buffer>;
   size(): Promise<number>;
+  /** Waits for what is being written. */
   close(): Promise<void>;
 }
 
@@ -81,11 +84,22 @@ export const diskFiles: LogFiles = {
       await handle.close();
       throw error;
     }
+    const running = new Set<Promise<void>>();
+    // A descriptor that is closed under a write may be another file's by the time it is written to.
+    const writeTracked = (octets: Uint8Array, position: number): Promise<void> => {
+      const written = writeWhole(handle.fd, octets, position).finally(() => running.delete(written));
+      running.add(written);
+      return written;
+    };
     return {
-      write: (octets, position) => writeWhole(handle.fd, octets, position),
+      write: writeTracked,
+      clear: (position, octets) => writeTracked(Buffer.alloc(octets), position),
       read: (position, octets) => readUpTo(handle, position, octets),
       size: async () => (await handle.stat()).size,
-      close: () => handle.close(),
+      close: async () => {
+        await Promise.allSettled(running);
+        await handle.close();
+      },
     };
   },
   list: async (folder) => {

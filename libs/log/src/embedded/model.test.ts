@@ -181,7 +181,11 @@ const commands: fc.Arbitrary<readonly [string, Command]> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .tuple(fc.constantFrom<Step>('open', 'state', 'write', 'sync'), fc.constantFrom('EIO', 'ENOSPC'), fc.integer({ min: 1, max: 4 }))
+      .tuple(
+        fc.constantFrom<Step>('open', 'state', 'write', 'sync', 'clear'),
+        fc.constantFrom('EIO', 'ENOSPC'),
+        fc.integer({ min: 1, max: 4 }),
+      )
       .map(([step, code, times]) => [`${step} fails with ${code} ${times} times`, fail(step, code, times)] as const),
   },
   { weight: 1, arbitrary: fc.constant(['heal', heal] as const) },
@@ -191,22 +195,26 @@ const commands: fc.Arbitrary<readonly [string, Command]> = fc.oneof(
 
 test('the log shows what a simple model shows, whatever fails', { timeout: 60_000 }, async () => {
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom(1, 400, 2000), fc.array(commands, { minLength: 5, maxLength: 30 }), async (segmentOctets, wanted) => {
-      const bench = await createBench({ segmentOctets });
-      try {
-        const lanes = LANES.map(() => ({ low: 0, values: [] }));
-        const model: Model = { lanes, doubt: undefined, committed: LANES.map(() => new Set([-1])) };
-        const run: Run = { bench, folder: bench.folder, log: bench.log, model, count: 0 };
-        for (const [, command] of wanted) {
-          await command(run);
+    fc.asyncProperty(
+      fc.constantFrom(1, 400, 2000, 20_000),
+      fc.array(commands, { minLength: 5, maxLength: 30 }),
+      async (segmentOctets, wanted) => {
+        const bench = await createBench({ segmentOctets, clearOctets: 2000 });
+        try {
+          const lanes = LANES.map(() => ({ low: 0, values: [] }));
+          const model: Model = { lanes, doubt: undefined, committed: LANES.map(() => new Set([-1])) };
+          const run: Run = { bench, folder: bench.folder, log: bench.log, model, count: 0 };
+          for (const [, command] of wanted) {
+            await command(run);
+            await check(run);
+          }
+          await reopen(run);
           await check(run);
+        } finally {
+          await bench.close();
         }
-        await reopen(run);
-        await check(run);
-      } finally {
-        await bench.close();
-      }
-    }),
+      },
+    ),
     { numRuns: 60 },
   );
 });

@@ -95,11 +95,11 @@ async function check(log: EmbeddedLog, promised: readonly Promised[]): Promise<v
   }
 }
 
-const open = (folder: string, disk: LossyDisk): Promise<EmbeddedLog> =>
+const open = (folder: string, disk: LossyDisk, random: () => number): Promise<EmbeddedLog> =>
   openEmbeddedLog({
     folder,
     partitions: CONTRACT_PARTITIONS,
-    segmentOctets: 3000,
+    ...(random() < 0.5 ? { segmentOctets: 3000 } : { segmentOctets: 30_000, clearOctets: 5000 }),
     reserveShare: 0,
     reserveOctets: 0,
     clock: { nowMs: () => 0, after: () => () => {} },
@@ -109,7 +109,7 @@ const open = (folder: string, disk: LossyDisk): Promise<EmbeddedLog> =>
 
 /** One life of the log: from a start to its sudden end. */
 async function live(folder: string, disk: LossyDisk, promised: readonly Promised[], random: () => number): Promise<void> {
-  const log = await open(folder, disk);
+  const log = await open(folder, disk, random);
   try {
     await check(log, promised);
     disk.failSync = () => random() < 0.15;
@@ -127,7 +127,7 @@ async function live(folder: string, disk: LossyDisk, promised: readonly Promised
 /** A start with a sudden end. */
 async function startInVain(folder: string, disk: LossyDisk, random: () => number): Promise<void> {
   disk.stepsLeft = Math.floor(random() * 6);
-  const log = await open(folder, disk).catch((error: unknown) => assert.equal((error as { code?: string }).code, 'EIO'));
+  const log = await open(folder, disk, random).catch((error: unknown) => assert.equal((error as { code?: string }).code, 'EIO'));
   disk.stepsLeft = 0;
   await log?.close();
 }

@@ -21,14 +21,14 @@ export interface Recovered {
 
 type Partitions = Map<TopicName, PartitionIndex[]>;
 
-/** A first batch that never was synced is no longer than this. */
+/** A first batch that never was synced is no longer than this, and nothing is cleared before it is. */
 const UNUSED_MAX_OCTETS = 1024 ** 2;
 
 interface Newest {
   readonly segment: Segment;
   readonly state: State;
   readonly batches: readonly Batch[];
-  /** The whole file, up to where nothing can be read. */
+  /** The whole file, without the zeros behind its last batch. */
   readonly file: Buffer;
   /** Where its last whole batch starts: everything below was synced. */
   readonly syncedOctets: number;
@@ -43,19 +43,27 @@ function* batchesOf(file: Buffer, segment: number, end: number): Generator<Batch
   }
 }
 
+/** What was cleared ahead and never used is no part of a tail. */
+function octetsBeforeZeros(file: Buffer): number {
+  let octets = file.length;
+  while (octets > 0 && file[octets - 1] === 0) octets--;
+  return octets;
+}
+
 /** `undefined` when the segment's first batch was never whole: then it was never used. */
-function decodeNewest(segment: Segment, file: Buffer): Newest | undefined {
+function decodeNewest(segment: Segment, whole: Buffer): Newest | undefined {
   const batches: Batch[] = [];
   let syncedOctets = 0;
-  for (const batch of batchesOf(file, segment.id, file.length)) {
+  for (const batch of batchesOf(whole, segment.id, whole.length)) {
     syncedOctets = batch.position;
     segment.octets = batch.position + batch.octets;
     batches.push(batch);
   }
   const { octets: end, path } = segment;
+  const file = whole.subarray(0, Math.max(end, octetsBeforeZeros(whole)));
   if (lastBatchFrom(file, { segment: segment.id, position: end }) > end) throw damagedAt(path, end);
   const first = batches[0]?.entries[0];
-  if (first === undefined && file.length <= UNUSED_MAX_OCTETS) return undefined;
+  if (first === undefined && whole.length <= UNUSED_MAX_OCTETS) return undefined;
   if (first?.kind !== ENTRY.state) throw damagedAt(path, 0);
   const state = JSON.parse(first.value.toString()) as State;
   if (state.version > FORMAT_VERSION)

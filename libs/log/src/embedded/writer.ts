@@ -1,4 +1,5 @@
 import { AppendFailed } from '../port.ts';
+import { type Clearing, createClearing } from './clearing.ts';
 import { isFull } from './files.ts';
 import { BATCH_HEADER_OCTETS, type Entry, encodeBatch, entryOctets, type State, stateEntry } from './format.ts';
 import type { Segment, Segments } from './segments.ts';
@@ -18,6 +19,8 @@ export interface WriterDeps {
   readonly segments: Segments;
   readonly nextSegment: number;
   readonly segmentOctets: number;
+  /** Octets cleared at once ahead of the batches; 0: never. */
+  readonly clearOctets: number;
   /** State that a new segment starts with; older segments that have live records are named in it. */
   readonly state: (segments: State['segments']) => State;
   /** Entries that ride along with every batch, and what to do when they are on disk. */
@@ -56,6 +59,7 @@ export class Writer {
   #current: Segment | undefined;
   #nextSegment: number;
   #running: Promise<void> | undefined;
+  readonly #clearing: Clearing;
   /** Whether a segment's end is told by no newer one yet: a kill now, and its refused records come back. */
   #hasFailed = false;
   #isClosed = false;
@@ -63,6 +67,12 @@ export class Writer {
   constructor(deps: WriterDeps) {
     this.#deps = deps;
     this.#nextSegment = deps.nextSegment;
+    const onFault = (cause: unknown, segment: Segment): void => {
+      deps.onFault(cause, segment.path);
+      // Nothing is written behind a write that failed; a full disk has told no more than that there is no room ahead.
+      if (!isFull(cause) && this.#current === segment) this.#current = undefined;
+    };
+    this.#clearing = createClearing({ clearOctets: deps.clearOctets, segmentOctets: deps.segmentOctets, onFault });
   }
 
   add(pending: Pending): void {
@@ -135,6 +145,8 @@ export class Writer {
     const start = segment.octets;
     const batch = all.length === 0 ? NO_OCTETS : encodeBatch(all, { segment: segment.id, position: start });
     try {
+      await this.#clearing.pending(segment, start + batch.length);
+      if (this.#current !== segment) throw new Error('zeros ahead of the batch could not be written');
       if (batch.length > 0) await segment.file.write(batch, start);
     } catch (cause) {
       this.#current = undefined;
@@ -144,6 +156,7 @@ export class Writer {
     }
     segment.octets += batch.length;
     if (segment.octets >= segmentOctets) this.#current = undefined;
+    else this.#clearing.follow(segment);
     let position = start + BATCH_HEADER_OCTETS;
     members.forEach((member, at) => {
       const positions = (entries[at] ?? []).map((entry) => {
