@@ -3,7 +3,7 @@ import type { Inheritance } from './action.ts';
 import { hasCadence, isFree, isFull, sharersOf } from './hearing.ts';
 import { noteSent } from './renewal.ts';
 import { heirsOf, shareOf } from './share.ts';
-import { append, type Membership, nextWriter } from './state.ts';
+import { append, type Membership, nextWriter, toLeasedLane } from './state.ts';
 import type { Instant } from './terms.ts';
 
 /** So that a claim stays far below the largest record. */
@@ -67,10 +67,9 @@ export function claimFree(state: Membership, now: Instant): number {
   if (free.length === 0 || state.leaving || isFull(state, now) || !hasCadence(state, now)) return free.length;
   const { resendMs } = state.options.terms;
   const lanes: LeasedLane[] = [];
+  for (const [lane, { sentAtMs }] of state.claims) if (now.monotonicMs - sentAtMs >= resendMs) state.claims.delete(lane);
   for (const lane of dueLanes(state, free, now)) {
-    const pending = state.claims.get(lane);
-    if (pending !== undefined && now.monotonicMs - pending.sentAtMs < resendMs) continue;
-    if ((state.backOffMs.get(lane) ?? 0) > now.monotonicMs) continue;
+    if (state.claims.has(lane) || (state.backOffMs.get(lane) ?? 0) > now.monotonicMs) continue;
     if (lanes.length === LANES_PER_CLAIM || !hasRoomFor(state, lane, now)) break;
     const lease = state.fold.lanes.get(lane);
     const recipients = lease?.recipients ?? 0;
@@ -82,7 +81,18 @@ export function claimFree(state: Membership, now: Instant): number {
   return free.length;
 }
 
-export function sendClaim(state: Membership, lanes: LeasedLane[], now: Instant): void {
+/** Claims lanes that this process owns once more, until that is read back. */
+export function sendRaises(state: Membership, now: Instant): void {
+  const lanes: LeasedLane[] = [];
+  for (const holding of state.holdings.values()) {
+    if (holding.phase !== 'raising' || now.monotonicMs - holding.askedAtMs < state.options.terms.resendMs) continue;
+    holding.askedAtMs = now.monotonicMs;
+    lanes.push({ ...toLeasedLane(holding), epoch: holding.raisedTo });
+  }
+  if (lanes.length > 0) sendClaim(state, lanes, now);
+}
+
+function sendClaim(state: Membership, lanes: LeasedLane[], now: Instant): void {
   const writer = nextWriter(state);
   noteSent(state, now);
   append(state, [{ $case: 'leaseClaim', value: { writer, lanes } }]);

@@ -1,12 +1,12 @@
 import type { LeaseAction } from './action.ts';
-import { claimFree, sendClaim } from './claim.ts';
+import { claimFree, sendRaises } from './claim.ts';
 import type { LeaseFold } from './fold.ts';
 import { forgetSilent, hasCadence, isFree } from './hearing.ts';
 import type { LeaseRecord, Member } from './lease.ts';
 import { askToCatchUp, readOne, reread, startReading } from './reading.ts';
 import { drain, drainSurplus, sendReleases } from './release.ts';
 import { isLeased, renewWhenDue } from './renewal.ts';
-import { append, createMembership, type Holding, type LeaseMemberOptions, type Membership, nextWriter, toLeasedLane } from './state.ts';
+import { append, createMembership, type Holding, type LeaseMemberOptions, type Membership, nextWriter } from './state.ts';
 import { elapsedMs, type Instant, type LeaseTerms, leaseTerms } from './terms.ts';
 
 /** How a lane is doing, by its owner. */
@@ -72,9 +72,16 @@ function snapshotWhenDue(state: Membership, now: Instant): void {
   append(state, [{ $case: 'leaseSnapshot', value: state.fold.snapshot(nextWriter(state)) }]);
 }
 
+/** The process stood still. What its lanes did not show meanwhile says nothing against them. */
+function wakeUp(state: Membership, now: Instant): void {
+  const stalledMs = Math.max(0, now.monotonicMs - state.ticked.monotonicMs);
+  for (const holding of state.holdings.values()) holding.aliveAtMs += stalledMs;
+  askToCatchUp(state);
+}
+
 function tick(state: Membership, now: Instant): void {
   if (state.mode !== 'reading') return;
-  if (elapsedMs(state.ticked, now) > state.options.terms.stallMs) askToCatchUp(state);
+  if (elapsedMs(state.ticked, now) > state.options.terms.stallMs) wakeUp(state, now);
   state.ticked = now;
   renewWhenDue(state, now);
   if (state.caughtUpToken !== state.catchUpToken) return;
@@ -82,6 +89,7 @@ function tick(state: Membership, now: Instant): void {
   if (!state.fold.isBased) return;
   forgetSilent(state, now);
   sendReleases(state, now);
+  sendRaises(state, now);
   if (state.leaving) leave(state);
   else drainSurplus(state, claimFree(state, now), now);
 }
@@ -111,8 +119,8 @@ function mayAct(state: Membership, lane: number, now: Instant): Holding | undefi
 /** Claims the lane that this process owns once more, above what its journal has seen. */
 function raise(state: Membership, holding: Holding, { journalEpoch, now }: { journalEpoch: number; now: Instant }): void {
   if (holding.phase !== 'held' || journalEpoch <= holding.epoch) return;
-  holding.phase = 'raising';
-  sendClaim(state, [{ ...toLeasedLane(holding), epoch: journalEpoch + 1 }], now);
+  Object.assign(holding, { phase: 'raising', raisedTo: journalEpoch + 1 });
+  sendRaises(state, now);
 }
 
 /** What the lanes of this process tell of themselves. */
@@ -147,7 +155,7 @@ function laneQuestions(state: Membership) {
   return {
     mayAct: (lane, now) => mayAct(state, lane, now) !== undefined,
     mayStart: (lane, now) => mayAct(state, lane, now)?.phase === 'held',
-    trimmable: (lane) => (state.holdings.has(lane) ? (state.fold.lanes.get(lane)?.watermark ?? 0) : 0),
+    trimmable: (lane) => state.holdings.get(lane)?.published ?? 0,
     live: () => [...state.memberHeardMs.keys()].flatMap((incarnation) => state.fold.members.get(incarnation) ?? []),
     free: (now) =>
       Array.from({ length: state.laneCount }, (_, lane) => lane).filter((lane) => state.fold.isBased && isFree(state, lane, now)),

@@ -58,15 +58,20 @@ function begin(state: Membership, lane: number, sequence: number, now: Instant):
 
 function onClaimed(state: Membership, event: LeaseEvent & { readonly is: 'claimed' }, now: Instant): void {
   const isMine = event.writer.incarnation === state.options.incarnation;
-  for (const lane of event.lanes) {
-    const holding = state.holdings.get(lane);
-    if (!isMine && holding !== undefined && holding.phase !== 'releasing')
-      state.actions.push({ do: 'lose', lane, epoch: holding.epoch, reason: 'claimed' });
-    if (!isMine) {
-      state.holdings.delete(lane);
-      state.given.delete(lane);
-    } else begin(state, lane, event.writer.sequence, now);
-  }
+  for (const lane of event.lanes)
+    if (isMine) begin(state, lane, event.writer.sequence, now);
+    else lose(state, lane, now);
+}
+
+function lose(state: Membership, lane: number, now: Instant): void {
+  const holding = state.holdings.get(lane);
+  state.given.delete(lane);
+  state.claims.delete(lane);
+  if (holding === undefined) return;
+  state.holdings.delete(lane);
+  // It was taken because it does not work here.
+  if (holding.failing) state.backOffMs.set(lane, now.monotonicMs + state.options.terms.backOffMs);
+  if (holding.phase !== 'releasing') state.actions.push({ do: 'lose', lane, epoch: holding.epoch, reason: 'claimed' });
 }
 
 function onReleased(state: Membership, event: LeaseEvent & { readonly is: 'released' }): void {

@@ -22,8 +22,8 @@ export function sendReleases(state: Membership, now: Instant): void {
   adoptStrays(state, now);
   const lanes: LeasedLane[] = [];
   for (const holding of state.holdings.values()) {
-    if (holding.phase !== 'releasing' || now.monotonicMs - holding.releasedAtMs < state.options.terms.resendMs) continue;
-    holding.releasedAtMs = now.monotonicMs;
+    if (holding.phase !== 'releasing' || now.monotonicMs - holding.askedAtMs < state.options.terms.resendMs) continue;
+    holding.askedAtMs = now.monotonicMs;
     lanes.push(toLeasedLane(holding));
   }
   if (lanes.length > 0) append(state, [{ $case: 'leaseRelease', value: { writer: nextWriter(state), lanes } }]);

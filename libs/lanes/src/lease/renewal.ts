@@ -12,14 +12,15 @@ export function noteSent(state: Membership, now: Instant): void {
 }
 
 /** Lanes that work: one that its owner cannot read or write is left out, so that others take it. */
-const isListed = (state: Membership, { phase, aliveAtMs }: Holding, { monotonicMs }: Instant): boolean =>
-  phase !== 'releasing' && monotonicMs - aliveAtMs <= state.options.terms.lifeMs;
+function listed(state: Membership, now: Instant): Holding[] {
+  for (const holding of state.holdings.values()) holding.failing = now.monotonicMs - holding.aliveAtMs > state.options.terms.lifeMs;
+  return [...state.holdings.values()].filter(({ phase, failing }) => phase !== 'releasing' && !failing);
+}
 
 function renewalOf(state: Membership, now: Instant): LeaseRenewal {
-  const lanes = [...state.holdings.values()].filter((holding) => isListed(state, holding, now)).map(toLeasedLane);
   return {
     writer: nextWriter(state),
-    lanes,
+    lanes: listed(state, now).map(toLeasedLane),
     leaving: state.leaving,
     full: isFull(state, now),
     laneCount: state.laneCount,
@@ -39,11 +40,13 @@ export function renewWhenDue(state: Membership, now: Instant): void {
   state.renewedAtMs = now.monotonicMs;
 }
 
-/** The fold says that the lane is ours, in this record: the lease runs from before the record was sent. */
+/** An own renewal has come back and kept the lane: the lease runs from before the renewal was sent. */
 export function extendLease(state: Membership, lane: number, sequence: number): void {
   const holding = state.holdings.get(lane);
   const sentAt = state.sent.get(sequence);
-  if (holding !== undefined && sentAt !== undefined && sentAt.monotonicMs >= holding.leasedAt.monotonicMs) holding.leasedAt = sentAt;
+  if (holding === undefined) return;
+  holding.published = Math.max(holding.published, state.fold.lanes.get(lane)?.watermark ?? 0);
+  if (sentAt !== undefined && sentAt.monotonicMs >= holding.leasedAt.monotonicMs) holding.leasedAt = sentAt;
 }
 
 export const isLeased = (state: Membership, { leasedAt }: Holding, now: Instant): boolean =>

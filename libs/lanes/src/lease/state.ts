@@ -34,10 +34,16 @@ export interface Holding {
   leasedAt: Instant;
   /** Monotonic; when the lane was last seen to work. */
   aliveAtMs: number;
+  /** It was left out of the newest renewal, since it did not work for long. */
+  failing: boolean;
   watermark: number;
   recipients: number;
-  /** Monotonic; when its release was last sent. */
-  releasedAtMs: number;
+  /** Highest watermark that came back in an own renewal. */
+  published: number;
+  /** Of a lane that is to be claimed anew: above what its journal has seen. */
+  raisedTo: number;
+  /** Monotonic; when its release or its higher claim was last sent. */
+  askedAtMs: number;
 }
 
 /** A claim that was not read back. */
@@ -161,7 +167,20 @@ export function hold(
 ): Holding {
   const { phase, inherited, leasedAt, now } = holding;
   const { lane, epoch, watermark, recipients } = lease;
-  const held = { lane, epoch, phase, inherited, leasedAt, aliveAtMs: now.monotonicMs, watermark, recipients, releasedAtMs: NEVER };
+  const held = {
+    lane,
+    epoch,
+    phase,
+    inherited,
+    leasedAt,
+    aliveAtMs: now.monotonicMs,
+    failing: false,
+    watermark,
+    recipients,
+    published: 0,
+    raisedTo: epoch,
+    askedAtMs: NEVER,
+  };
   state.holdings.set(lane, held);
   return held;
 }
