@@ -70,19 +70,16 @@ export function createDispatch(core: Core): Dispatch {
   const startAll = (): void => {
     isPumping = false;
     if (isDraining) return;
-    let left = allowance(core);
-    if (left <= 0) {
-      // The end of an append pumps again; until then an alarm for what is due would ring at once, for ever.
-      alarm.callOff();
-      return;
-    }
+    const most = allowance(core);
     // One at a time: what starts takes along what else of its message is ready for the site.
-    for (; left > 0; left--) {
+    for (let left = most; left > 0; left--) {
       const [start] = scheduler.next(clock.nowMs(), 1);
       if (start === undefined) break;
       begin(start);
     }
-    alarm.set();
+    // The end of an append pumps again; until then an alarm for what is due would ring at once, for ever.
+    if (most > 0) alarm.set();
+    else alarm.callOff();
   };
   const pump = (): void => {
     if (isPumping || isDraining) return;
