@@ -41,6 +41,7 @@ const replyOf = (code: number, enhanced: string, text: string, remoteHost = 'mx'
 const TAKEN = replyOf(250, '2.0.0', 'taken');
 const LATER = replyOf(451, '4.7.1', 'come back later');
 const NOBODY = replyOf(550, '5.1.1', 'no such user');
+const LAME = replyOf(0, '4.4.3', 'name server trouble', '');
 const LOST = replyOf(0, '4.4.2', 'connection lost', '');
 
 const isBad = (address: string) => address.startsWith('bad');
@@ -94,7 +95,8 @@ export function createHosts(deps: HostsDeps): Transport {
   return {
     carries: ({ kind }) => kind === NextHopKind.MX,
     resolve: async ({ name }) => {
-      if (!deps.isCalm() && deps.chance.hits(0.02)) return { is: 'deferred', reply: LOST, ownFault: true };
+      if (name === 'lame.test') return { is: 'deferred', reply: LAME, ownFault: false };
+      if (!deps.isCalm() && deps.chance.hits(0.02)) return { is: 'deferred', reply: LAME, ownFault: deps.chance.hits(0.5) };
       if (!known.has(name)) return { is: 'bounced', reply: replyOf(550, '5.1.2', 'no such domain', '') };
       return { is: 'plan', plan: { site: name, title: name, validUntilMs: deps.clock.nowMs() + 10 * MINUTE_MS } };
     },

@@ -36,6 +36,7 @@ test(`${only > 0 ? `seed ${only}` : `${SEEDS} lives`} end with every recipient a
     const sum = tallies.reduce((total, tally) => total + tally[name], 0);
     assert.ok(sum > SEEDS / 4, `only ${sum} ${name}: this simulates too little`);
   }
+  assert.ok(tallies.some(({ doubts }) => doubts > 0));
 });
 
 test('a seed gives the same life each time', async () => {

@@ -11,7 +11,7 @@ const NEVER = 1;
 
 const POOL = [
   ...['u1@here.test', 'u2@here.test', 'gone@here.test', 'list@here.test', 'list@here.test'],
-  ...['x@a.test', 'y@a.test', 'x@b.test', 'bad1@b.test', 'x@c.test', 'bad2@c.test', 'x@d.test', 'x@nowhere.test'],
+  ...['x@a.test', 'y@a.test', 'x@b.test', 'bad1@b.test', 'x@c.test', 'bad2@c.test', 'x@d.test', 'x@nowhere.test', 'x@lame.test'],
 ];
 
 function drawLetter(chance: Chance, number: number): Letter {
@@ -118,6 +118,7 @@ function drawEvents({ world, chance, answers }: Run): readonly { readonly atMs: 
       }
     });
   add(chance.between(0, 1), () => world.restart());
+  add(chance.between(0, 1), () => world.cutShort(chance.between(0, 25_000)));
   add(chance.between(0, 2), () =>
     world.addLaneTable({ localSpread: chance.between(1, 3), spreads: [{ domain: 'a.test', lanes: chance.between(1, 3) }] }),
   );
@@ -139,6 +140,7 @@ export interface Tally {
   readonly trimmed: number;
   readonly orders: number;
   readonly owners: number;
+  readonly doubts: number;
 }
 
 function tallyOf({ world, answers }: Run): Tally {
@@ -150,6 +152,7 @@ function tallyOf({ world, answers }: Run): Tally {
     trimmed: world.trimmed(),
     orders: witness.records('admin'),
     owners: witness.records('owner'),
+    doubts: witness.records('inDoubt'),
   };
 }
 

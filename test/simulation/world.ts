@@ -73,6 +73,8 @@ export interface World {
   crash(): Promise<void>;
   /** As by SIGTERM. */
   restart(): Promise<void>;
+  /** SIGTERM, and kill -9 when so much time has passed. */
+  cutShort(afterMs: number): Promise<void>;
   addLaneTable(table: Partial<LaneTable>): Promise<void>;
   blobs: ReturnType<typeof createMemoryBlobs>;
 }
@@ -236,6 +238,11 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
       stopping.catch(() => {});
       for (let seconds = 0; !stopped && seconds < 60; seconds++) await time.pass(1000);
       if (!stopped) throw new Error('the services did not stop within 60 s');
+      await world.crash();
+    },
+    async cutShort(afterMs) {
+      Promise.all([now.delivery.stop(), now.routing.stop()]).catch(() => {});
+      await time.pass(afterMs);
       await world.crash();
     },
     async addLaneTable(fields) {
