@@ -31,7 +31,12 @@ function concluded(job: Job, answers: readonly Answer[]): AttemptResult {
   return { recipients, inDoubt: false, spent, site: spent ? 'reached' : 'failed' };
 }
 
-/** Final delivery: one request for all recipients of a message that are due. Idempotent at the other end. */
+/**
+ * Final delivery: one request for all recipients of a message that are due. Idempotent at the other end for `mailbox.ledgerMs`.
+ * What a kill cut off between store and record is asked for again at the next start, long before that; only where it is
+ * suspended, or delivery is down, for longer is it stored twice. Nobody can tell then whether it was stored, and a copy is
+ * better than a bounce of what was not.
+ */
 export function createMailboxTransport(mailbox: Mailbox): Transport {
   return {
     carries: (hop) => hop.kind === NextHopKind.MAILBOX,
