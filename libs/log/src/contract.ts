@@ -170,6 +170,11 @@ const reading: Readonly<Record<string, Body>> = {
       return true;
     });
   },
+  'to follow from above the high mark is an offset gap, not a wait': async ({ log }) => {
+    await fill(IN, log, 2);
+    const records = log.follow('mail.in', 0, 3, new AbortController().signal)[Symbol.asyncIterator]();
+    await assert.rejects(records.next(), gap(3));
+  },
   'a read gives as many records as fit, but at least one': async ({ log, reopen }) => {
     const sizes = [100, 10, 10, 10, 100];
     await log.append(

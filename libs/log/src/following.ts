@@ -5,7 +5,10 @@ export interface Readable {
   partitions(topic: TopicName): number;
   read(topic: TopicName, partition: number, from: number, maxOctets: number): Promise<readonly LogRecord[]>;
   marks(topic: TopicName, partition: number): Promise<Marks>;
-  /** Resolves when the partition has a record at `offset` or more, is trimmed past it, the log closes, or the signal aborts. */
+  /**
+   * Resolves when the partition has a record at `offset` or more, is trimmed past it, the log closes, or the signal aborts; now
+   * and then without any of these. At once for an offset above the end: reading it is what tells.
+   */
   changed(topic: TopicName, partition: number, offset: number, signal: AbortSignal): Promise<void>;
   readonly isClosed: () => boolean;
 }
@@ -29,14 +32,12 @@ interface Place {
 
 export async function* follow(log: Readable, { topic, partition, from }: Place, signal: AbortSignal): AsyncGenerator<readonly LogRecord[]> {
   let at = from;
-  while (!signal.aborted && !log.isClosed()) {
+  for (;;) {
+    await log.changed(topic, partition, at, signal);
+    if (signal.aborted || log.isClosed()) return;
     const records = await log.read(topic, partition, at, FOLLOW_OCTETS);
-    const last = records.at(-1);
-    if (last === undefined) await log.changed(topic, partition, at, signal);
-    else {
-      at = last.offset + 1;
-      if (!signal.aborted) yield records;
-    }
+    at = (records.at(-1)?.offset ?? at - 1) + 1;
+    if (records.length > 0 && !signal.aborted) yield records;
   }
 }
 
@@ -46,12 +47,11 @@ export async function consume(log: Readable, positions: Positions, options: Grou
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const run = async (topic: TopicName, partition: number) => {
     let at = await positions.committed(group, topic, partition);
-    while (!signal.aborted && !log.isClosed()) {
+    for (;;) {
+      await log.changed(topic, partition, at, signal);
+      if (signal.aborted || log.isClosed()) return;
       const records = await log.read(topic, partition, at, maxBatchOctets);
-      if (records.length === 0) {
-        await log.changed(topic, partition, at, signal);
-        continue;
-      }
+      if (records.length === 0) continue;
       if (signal.aborted) return;
       const committed = await positions.committed(group, topic, partition);
       at = await onBatch({ topic, partition, records, committed });

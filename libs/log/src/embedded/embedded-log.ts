@@ -141,7 +141,7 @@ function createReadable(indexOf: IndexOf, partitions: Partitions, reader: Reader
     },
     changed: async (topic, partition, offset, signal) => {
       const index = indexOf(topic, partition);
-      if (offset >= index.low && offset >= index.high && !isClosed()) await index.waiters.wait(signal);
+      if (offset >= index.low && offset === index.high && !isClosed()) await index.waiters.wait(signal);
     },
   };
 }

@@ -109,7 +109,7 @@ export function openMemoryLog(options: MemoryLogOptions): MemoryLog {
     read: async (topic, partition, from, maxOctets) => read(partitions.at(topic, partition).stored, from, maxOctets),
     changed: async (topic, partition, offset, signal) => {
       const { stored, waiters } = partitions.at(topic, partition);
-      if (offset >= stored.low && offset >= highOf(stored) && !isClosed) await waiters.wait(signal);
+      if (offset >= stored.low && offset === highOf(stored) && !isClosed) await waiters.wait(signal);
     },
   };
   const positions = createPositions(partitions, storage, () => isClosed);
