@@ -1,0 +1,111 @@
+import type { Grant } from './grant.ts';
+import { elapsedMs, type Instant, isNothing, type Limit, NOTHING, type QuotaTerms, type Units } from './limit.ts';
+import { createSendWindow, type SendWindow } from './window.ts';
+
+/** Mail that is ready for a key. */
+export interface Demand {
+  readonly ready: number;
+  /** Age of the oldest. */
+  readonly oldestMs: number;
+}
+
+/** What one worker has of a limit. */
+export interface Holding {
+  readonly key: string;
+  demand: Demand;
+  /** Of the grant; lowered by what was offered back. */
+  units: Units;
+  /** What it should come down to. */
+  target: Units;
+  contended: boolean;
+  /** The moment before the grant was asked for. */
+  grantedAt: Instant;
+  /** Connections, whoever allowed them. */
+  open: number;
+  readonly window: SendWindow;
+  turnStartedMs: number;
+  turnMessages: number;
+  /** The turn is over: everything is given back. */
+  returning: boolean;
+  asking: { readonly sequence: number; readonly askedAt: Instant } | undefined;
+  askAtMs: number;
+}
+
+export const AT_ONCE = Number.NEGATIVE_INFINITY;
+
+export const createHolding = (key: string, marginMs: number): Holding => ({
+  key,
+  demand: { ready: 0, oldestMs: 0 },
+  units: NOTHING,
+  target: NOTHING,
+  contended: false,
+  grantedAt: { monotonicMs: 0, wallMs: 0 },
+  open: 0,
+  window: createSendWindow(marginMs),
+  turnStartedMs: 0,
+  turnMessages: 0,
+  returning: false,
+  asking: undefined,
+  askAtMs: AT_ONCE,
+});
+
+interface Moment {
+  readonly now: Instant;
+  readonly terms: QuotaTerms;
+}
+
+export const hasExpired = ({ grantedAt }: Holding, { now, terms }: Moment): boolean => elapsedMs(grantedAt, now) >= terms.grantMs;
+
+export const granted = (holding: Holding, moment: Moment): Units => (hasExpired(holding, moment) ? NOTHING : holding.units);
+
+/** Units that may be in use from now on. */
+function usable(holding: Holding, moment: Moment): Units {
+  const { connections, messages } = holding.returning ? NOTHING : granted(holding, moment);
+  return { connections: Math.min(connections, holding.target.connections), messages: Math.min(messages, holding.target.messages) };
+}
+
+/** The same, without end where there is no limit. */
+export function allowed(holding: Holding, limit: Limit, moment: Moment): Units {
+  const { connections, messages } = usable(holding, moment);
+  const unlimited = connections > 0 || messages > 0 ? Number.POSITIVE_INFINITY : 0;
+  return {
+    connections: limit.connections === undefined ? unlimited : connections,
+    messages: limit.messages === undefined ? unlimited : messages,
+  };
+}
+
+/** Connections count only where they are limited. */
+export const openUnits = ({ open }: Holding, limit: Limit | undefined): number => (limit?.connections === undefined ? 0 : open);
+
+/** What it keeps of its grant when it asks: what it needs, no more than it was told to come down to, but what is open. */
+export function kept(holding: Holding, limit: Limit | undefined, moment: Moment): Units {
+  const isDone = holding.demand.ready === 0;
+  if (isDone && holding.open === 0) return NOTHING;
+  const { connections, messages } = usable(holding, moment);
+  const open = openUnits(holding, limit);
+  return { connections: Math.min(granted(holding, moment).connections, isDone ? open : Math.max(open, connections)), messages };
+}
+
+/** It has more than it should, or more than it needs. */
+export function hasSurplus({ units, target, open, returning, demand }: Holding): boolean {
+  if (isNothing(units)) return false;
+  if (open === 0 && (returning || demand.ready === 0)) return true;
+  return units.messages > target.messages || units.connections > Math.max(open, target.connections);
+}
+
+/** Others wait, and it had as much as one may have in a turn. */
+export const hadTurn = (holding: Holding, { now, terms }: Moment): boolean =>
+  holding.contended &&
+  !isNothing(holding.units) &&
+  (holding.turnMessages >= terms.turnMessages || now.monotonicMs - holding.turnStartedMs >= terms.turnMs);
+
+/** Until it asks again: soon while it can do nothing. */
+export function pauseMs({ demand, units }: Holding, { askMs, renewMs }: QuotaTerms): number {
+  return demand.ready > 0 && isNothing(units) ? askMs : renewMs;
+}
+
+/** Notes a grant. A turn begins with the first units. */
+export function take(holding: Holding, grant: Grant, { askedAt, now }: { askedAt: Instant; now: Instant }): void {
+  if (isNothing(holding.units) && !isNothing(grant.units)) Object.assign(holding, { turnStartedMs: now.monotonicMs, turnMessages: 0 });
+  Object.assign(holding, { units: grant.units, target: grant.target, contended: grant.contended, grantedAt: askedAt });
+}
