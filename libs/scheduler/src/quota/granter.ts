@@ -99,8 +99,10 @@ function follow(state: State, office: Office, nowMs: number): void {
 /** Granting begins when all have told what they hold, the predecessor too; or when nothing of it can be left. */
 function collect({ company, terms }: State, office: Office, { limit, nowMs }: { limit: Limit; nowMs: number }): readonly CollectAction[] {
   const missing = company.live.filter((worker) => !office.answered.has(worker));
+  // What was told long ago is outdated where others collected, too.
+  const isComplete = office.isComplete && missing.length === 0 && nowMs - office.sinceMs < terms.grantMs / 2;
   const isOver = nowMs - office.sinceMs >= terms.grantMs + terms.leaseMs;
-  if (isOver || (office.isComplete && missing.length === 0)) {
+  if (isOver || isComplete) {
     office.phase = 'granting';
     chill(office.ledger, limit, nowMs);
     return [];
