@@ -1,0 +1,92 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cpuUsOf, type Mta, memoryMibOf, type StartMta, until, type Way } from './mta.ts';
+
+const MAIN = new URL('../../services/angarium/src/main.ts', import.meta.url).pathname;
+/** The flags of its first line, which `env` would give it. */
+const FLAGS = ['--max-semi-space-size=4'];
+const START_MS = 30_000;
+const USERS = 10;
+
+/** Ports and the load's network; everything else is as it comes. */
+const configOf = (folder: string, port: number): string =>
+  JSON.stringify({
+    hostname: 'bench.test',
+    dataFolder: join(folder, 'data'),
+    metrics: { listen: `127.0.0.1:${port}` },
+    ingress: {
+      mx: { listen: [`127.0.0.1:${port + 1}`] },
+      submission: { listen: [`127.0.0.1:${port + 2}`] },
+      submissions: { listen: [`127.0.0.1:${port + 3}`] },
+      relayNetworks: ['127.0.0.0/8'],
+      maxConnectionsPerClient: 200,
+    },
+    mailbox: { pop3: { listen: [`127.0.0.1:${port + 4}`] }, pop3s: { listen: [`127.0.0.1:${port + 5}`] } },
+  });
+
+function commander(config: string, folder: string) {
+  return (args: readonly string[], stdin = ''): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const child = execFile(process.execPath, [MAIN, ...args, '--config', config], { cwd: folder }, (error, stdout, stderr) => {
+        if (error) reject(new Error(`angarium ${args.join(' ')}: ${stdout}${stderr}`));
+        else resolve(stdout);
+      });
+      child.stdin?.end(stdin);
+    });
+}
+
+async function setUp(command: ReturnType<typeof commander>, { relay = {}, isHeld = false, local }: Way): Promise<void> {
+  for (const [domain, host] of Object.entries(relay)) await command(['transport', 'add', domain, 'smarthost', host, '--tls', 'never']);
+  if (isHeld) await command(['queue', 'suspend', 'all', '--reason', 'bench']);
+  if (local === undefined) return;
+  await command(['domain', 'add', local]);
+  for (let user = 0; user < USERS; user++) await command(['account', 'add', `u${user}@${local}`], 'a password of a bench\n');
+}
+
+/** Sum of the series of a metric whose labels match. */
+function sumOf(text: string, name: string, labels = /./): number {
+  const lines = text.split('\n').filter((line) => line.startsWith(name) && !line.startsWith('#') && labels.test(line));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+/** `angarium up` in a folder of its own, at `port` and the five after it. */
+export const startAngarium =
+  (scratch: string, port: number): StartMta =>
+  async (way) => {
+    await mkdir(scratch, { recursive: true });
+    const folder = await mkdtemp(join(scratch, 'angarium-'));
+    const config = join(folder, 'angarium.yaml');
+    await writeFile(config, configOf(folder, port));
+    const child = spawn(process.execPath, [...FLAGS, MAIN, 'up', '--config', config], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const pid = child.pid ?? 0;
+    const url = `http://127.0.0.1:${port}`;
+    const metrics = async (): Promise<string> => (await fetch(`${url}/metrics`)).text();
+    const isReady = () =>
+      fetch(`${url}/readyz`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    if (!(await until(isReady, START_MS))) throw new Error('angarium did not start');
+    const command = commander(config, folder);
+    await setUp(command, way);
+    return {
+      name: 'Angarium',
+      smtp: { host: '127.0.0.1', port: port + 1 },
+      cpuUs: () => cpuUsOf(pid),
+      memoryMib: () => memoryMibOf(pid),
+      delivered: async () => sumOf(await metrics(), 'angarium_delivery_outcomes_total', /delivered/),
+      queued: async () => sumOf(await metrics(), 'angarium_delivery_recipients_waiting'),
+      flush: async () => void (await command(['queue', 'flush', '--all'])),
+      loopDelayP99Ms: async () => sumOf(await metrics(), 'nodejs_eventloop_lag_p99_seconds') * 1000,
+      stop: async () => {
+        child.kill('SIGTERM');
+        await once(child, 'close');
+        await rm(folder, { recursive: true, force: true });
+      },
+    } satisfies Mta;
+  };
