@@ -1,13 +1,13 @@
 import { openFileBlobs } from '@angarium/blob';
 import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
-import { openEmbeddedLog } from '@angarium/log';
 import { createRouting } from '@angarium/routing';
 import { connectMailbox, type Directory, type DirectoryAdmin, type Mailbox, type RpcServices, serveRpc } from '@angarium/rpc';
 import { type Service, serveHealth } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
 import { openLaneTables } from './control.ts';
 import type { Base } from './deps.ts';
+import { openLog } from './log.ts';
 import type { Parts } from './shutdown.ts';
 import { startMailbox } from './store.ts';
 
@@ -24,12 +24,6 @@ type NotReady = () => readonly string[];
 
 /** Messages of the control interface and its clients are answered within this, or given up. */
 const MAILBOX_TIMEOUT_MS = 60_000;
-
-async function openLog({ config, clock, logger }: Base) {
-  const { journal, dataFolder } = config;
-  const partitions = { 'mail.in': journal.inPartitions, 'mail.in.bulk': 2, 'mail.lane': journal.lanes, 'mail.control': 1, 'mail.dead': 1 };
-  return openEmbeddedLog({ folder: `${dataFolder}/log`, partitions, clock, logger, ...journal });
-}
 
 /** The mailbox of this process, or the one on its own that the configuration names. */
 async function mailboxFor(base: Base, directory: Directory, parts: Parts) {
