@@ -1,14 +1,22 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cpuUsOf, type Mta, memoryMibOf, type StartMta, until, type Way } from './mta.ts';
+import { cpuUsOf, type Mta, memoryMibOf, until, type Way } from './mta.ts';
 
 const MAIN = new URL('../../services/angarium/src/main.ts', import.meta.url).pathname;
 /** The flags of its first line, which `env` would give it. */
 const FLAGS = ['--max-semi-space-size=4'];
 const START_MS = 30_000;
 const USERS = 10;
+
+/** The server whose insides are known. */
+export interface Angarium extends Mta {
+  counts(): Promise<Readonly<Record<string, number>>>;
+  /** Octets of the heap in use, with what it holds outside. */
+  heldOctets(): Promise<number>;
+}
 
 /** Ports and the load's network; everything else is as it comes. */
 const configOf = (folder: string, port: number): string =>
@@ -51,15 +59,32 @@ function sumOf(text: string, name: string, labels = /./): number {
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
+/** Write calls of a process so far. */
+const writeCallsOf = (pid: number): number => Number(/^syscw: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
+
+/** Counts of what it has done so far, by name. */
+async function countsOf(pid: number, metrics: () => Promise<string>): Promise<Readonly<Record<string, number>>> {
+  // Before the metrics, which are written too.
+  const calls = writeCallsOf(pid);
+  const text = await metrics();
+  return {
+    'system calls': calls,
+    batches: sumOf(text, 'angarium_log_batches_total'),
+    entries: sumOf(text, 'angarium_log_entries_total'),
+    octets: sumOf(text, 'angarium_log_written_octets_total'),
+    'minor collections': sumOf(text, 'nodejs_gc_duration_seconds_count', /minor/),
+  };
+}
+
 /** `angarium up` in a folder of its own, at `port` and the five after it. */
 export const startAngarium =
-  (scratch: string, port: number): StartMta =>
-  async (way) => {
+  (scratch: string, port: number, flags: readonly string[] = []) =>
+  async (way: Way): Promise<Angarium> => {
     await mkdir(scratch, { recursive: true });
     const folder = await mkdtemp(join(scratch, 'angarium-'));
     const config = join(folder, 'angarium.yaml');
     await writeFile(config, configOf(folder, port));
-    const child = spawn(process.execPath, [...FLAGS, MAIN, 'up', '--config', config], {
+    const child = spawn(process.execPath, [...FLAGS, ...flags, MAIN, 'up', '--config', config], {
       cwd: folder,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
@@ -83,10 +108,15 @@ export const startAngarium =
       queued: async () => sumOf(await metrics(), 'angarium_delivery_recipients_waiting'),
       flush: async () => void (await command(['queue', 'flush', '--all'])),
       loopDelayP99Ms: async () => sumOf(await metrics(), 'nodejs_eventloop_lag_p99_seconds') * 1000,
+      counts: () => countsOf(pid, metrics),
+      heldOctets: async () => {
+        const text = await metrics();
+        return sumOf(text, 'nodejs_heap_size_used_bytes') + sumOf(text, 'nodejs_external_memory_bytes');
+      },
       stop: async () => {
         child.kill('SIGTERM');
         await once(child, 'close');
         await rm(folder, { recursive: true, force: true });
       },
-    } satisfies Mta;
+    };
   };

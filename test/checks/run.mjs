@@ -11,6 +11,7 @@ const CHECKS = {
   proto: ['buf', 'lint', 'proto'],
   'proto compatibility': ['buf', 'breaking', 'proto', '--against', 'proto/baseline.binpb'],
   generated: ['node', 'test/checks/generated.mjs'],
+  cost: ['node', 'test/bench/cost.ts'],
   'RFC citations': ['node', 'test/checks/rfc-citations.mjs'],
 };
 
