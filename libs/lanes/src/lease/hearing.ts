@@ -19,7 +19,9 @@ export function hear(
 ): void {
   for (const lane of event.lanes) state.laneHeardMs.set(lane, monotonicMs);
   const { incarnation } = event.writer;
-  if (event.is !== 'renewed') return;
+  const appendedAtMs = state.fold.members.get(incarnation)?.appendedAtMs ?? 0;
+  // One that writes and does not read could not take a lane: it counts as quiet.
+  if (event.is !== 'renewed' || appendedAtMs - event.writer.seenAtMs > state.options.terms.cadenceMs) return;
   const heardMs = state.memberHeardMs.get(incarnation) ?? Number.NEGATIVE_INFINITY;
   state.memberHeardMs.set(incarnation, monotonicMs);
   if (monotonicMs - heardMs <= state.options.terms.cadenceMs) return;

@@ -65,8 +65,10 @@ function snapshotWhenDue(state: Membership, now: Instant): void {
   const { snapshotMs, turnMs, resendMs } = state.options.terms;
   if (now.monotonicMs - state.snapshotSentMs < resendMs) return;
   if (state.fold.isBased) {
+    const overdueMs = now.monotonicMs - state.snapshotHeardMs - snapshotMs;
+    if (overdueMs < 0 || !hasCadence(state, now)) return;
     const turn = [...state.memberHeardMs.keys()].sort().indexOf(state.options.incarnation);
-    if (turn < 0 || now.monotonicMs - state.snapshotHeardMs < snapshotMs + turn * turnMs || !hasCadence(state, now)) return;
+    if (turn < 0 || overdueMs < turn * turnMs) return;
   }
   state.snapshotSentMs = now.monotonicMs;
   append(state, [{ $case: 'leaseSnapshot', value: state.fold.snapshot(nextWriter(state)) }]);
