@@ -20,6 +20,7 @@ export const CONTRACT_PARTITIONS: Readonly<Record<TopicName, number>> = {
   'mail.lane': 3,
   'mail.control': 1,
   'mail.dead': 1,
+  'mail.lease': 1,
 };
 
 const TIMEOUT_MS = 30_000;

@@ -1,5 +1,5 @@
-/** Topics of the log (design §3). `mail.lease` and the cluster's own come with the cluster engine. */
-export type TopicName = 'mail.in' | 'mail.in.bulk' | 'mail.lane' | 'mail.control' | 'mail.dead';
+/** Topics of the log (design §3). */
+export type TopicName = 'mail.in' | 'mail.in.bulk' | 'mail.lane' | 'mail.control' | 'mail.dead' | 'mail.lease';
 
 export interface LogRecord {
   /** Position in the partition: starts at 0, grows by 1, never reused. */

@@ -26,7 +26,7 @@ const COVERED_AT = 8;
 const SYNCED_AT = 16;
 
 /** Order is part of the format. */
-export const TOPICS: readonly TopicName[] = ['mail.in', 'mail.in.bulk', 'mail.lane', 'mail.control', 'mail.dead'];
+export const TOPICS: readonly TopicName[] = ['mail.in', 'mail.in.bulk', 'mail.lane', 'mail.control', 'mail.dead', 'mail.lease'];
 export const ENTRY = { record: 1, lowMark: 2, commit: 3, state: 4 } as const;
 type EntryKind = (typeof ENTRY)[keyof typeof ENTRY];
 

@@ -366,7 +366,7 @@ test('starts without anything to do leave the folder as it is', async (t) => {
 test('partitions that are configured later are added, and fewer keep the existing ones', async (t) => {
   const made = await bench(t);
   await made.log.append('mail.lane', 2, [text('a')]);
-  const few = { 'mail.in': 1, 'mail.in.bulk': 1, 'mail.lane': 1, 'mail.control': 1, 'mail.dead': 1 };
+  const few = { 'mail.in': 1, 'mail.in.bulk': 1, 'mail.lane': 1, 'mail.control': 1, 'mail.dead': 1, 'mail.lease': 1 };
   const fewer = await made.reopen({ partitions: few });
   assert.equal(fewer.partitions('mail.lane'), 3);
   assert.equal(await fewer.append('mail.lane', 2, [text('b')]), 1);

@@ -26,6 +26,7 @@ export function openLog({ config, clock, logger, metrics }: Base): Promise<Embed
     'mail.lane': journal.lanes,
     'mail.control': 1,
     'mail.dead': 1,
+    'mail.lease': 1,
   };
   const meters = createMeters(metrics);
   return openEmbeddedLog({
