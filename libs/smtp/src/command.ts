@@ -84,10 +84,12 @@ function readPath(path: string): Found {
 
 const PARAMETER = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:=([\x21-\x3c\x3e-\x7e\u00a0-\u{10ffff}]+))?$/u;
 
+const NO_PARAMETERS: Parsed<ReadonlyMap<string, string | undefined>> = { ok: true, value: new Map() };
+
 /** `esmtp-param *(SP esmtp-param)` (RFC 5321 §4.1.2): keywords in upper case, `undefined` for a keyword without value. */
 function readParameters(text: string, known: ReadonlySet<string>): Parsed<ReadonlyMap<string, string | undefined>> {
+  if (text === '') return NO_PARAMETERS;
   const found = new Map<string, string | undefined>();
-  if (text === '') return { ok: true, value: found };
   for (const parameter of text.split(' ')) {
     const match = PARAMETER.exec(parameter);
     const keyword = match?.[1]?.toUpperCase();

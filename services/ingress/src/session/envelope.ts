@@ -63,8 +63,10 @@ export async function refuseUnowned(
 const forwardPathOf = ({ forwardPath }: RcptCommand): string => (forwardPath === 'postmaster' ? forwardPath : formatMailbox(forwardPath));
 
 /** Local parts are compared as sent: only the host that owns them may fold their case. */
-function recipientKey({ forwardPath }: RcptCommand): string {
-  return forwardPath === 'postmaster' ? forwardPath : `${forwardPath.localPart}@${canonicalDomain(forwardPath.domain)}`;
+function recipientKey({ forwardPath }: RcptCommand, text: string): string {
+  if (forwardPath === 'postmaster') return text;
+  const domain = canonicalDomain(forwardPath.domain);
+  return domain === forwardPath.domain ? text : `${forwardPath.localPart}@${domain}`;
 }
 
 /** Answers RCPT (RFC 5321 §4.1.1.3). A recipient given twice is taken once. */
@@ -83,9 +85,9 @@ function addRecipient(core: Core, dialog: Dialog, transaction: Transaction, argu
   const parsed = parseRcpt(argument, { smtputf8: transaction.mail.smtputf8 });
   if (!parsed.ok) return parsed.reply;
   const { notify, orcpt } = parsed.value;
-  const key = recipientKey(parsed.value);
-  if (transaction.seen.has(key)) return RCPT_OK;
   const forwardPath = forwardPathOf(parsed.value);
+  const key = recipientKey(parsed.value, forwardPath);
+  if (transaction.seen.has(key)) return RCPT_OK;
   const octets = utf8Octets(forwardPath) + utf8Octets(orcpt) + RECIPIENT_OVERHEAD_OCTETS;
   const count = transaction.recipients.length + 1;
   if (count > core.config.maxRecipients || transaction.recipientOctets + octets > MAX_RECIPIENT_OCTETS) return REFUSALS.tooManyRecipients;
