@@ -1,7 +1,7 @@
 import type { Kind } from '@angarium/records';
 
 /** Why a lane is no longer ours. */
-export type LossReason = 'claimed' | 'log lost' | 'diverged';
+export type LossReason = 'claimed' | 'log lost' | 'halted';
 
 /** What happened to the owner before: it left the lane in order, or fell silent, or there was none. */
 export type Inheritance = 'released' | 'silent' | 'new';

@@ -1,6 +1,6 @@
 import type { LeasedLane } from '@angarium/records';
 import type { Inheritance } from './action.ts';
-import { hasCadence, isFree, isFull, sharersOf } from './hearing.ts';
+import { hasCadence, isFree, sharersOf } from './hearing.ts';
 import { noteSent } from './renewal.ts';
 import { heirsOf, shareOf } from './share.ts';
 import { append, type Membership, nextWriter, toLeasedLane } from './state.ts';
@@ -36,7 +36,7 @@ function recipientsHere(state: Membership): number {
   return recipients;
 }
 
-/** Whether the lane fits; if not, this member is full for a while, so that others take it. */
+/** Whether the lane fits; if not, others are told for a while that this member is full. */
 function hasRoomFor(state: Membership, lane: number, now: Instant): boolean {
   const recipients = state.fold.lanes.get(lane)?.recipients ?? 0;
   if (recipientsHere(state) + recipients <= state.options.recipientBudget) return true;
@@ -64,13 +64,14 @@ function dueLanes(state: Membership, free: readonly number[], now: Instant): num
 /** Claims the free lanes that are this member's to take. Returns how many are free. */
 export function claimFree(state: Membership, now: Instant): number {
   const free = freeLanes(state, now);
-  if (free.length === 0 || state.leaving || isFull(state, now) || !hasCadence(state, now)) return free.length;
+  if (free.length === 0 || state.leaving || !hasCadence(state, now)) return free.length;
   const { resendMs } = state.options.terms;
   const lanes: LeasedLane[] = [];
   for (const [lane, { sentAtMs }] of state.claims) if (now.monotonicMs - sentAtMs >= resendMs) state.claims.delete(lane);
   for (const lane of dueLanes(state, free, now)) {
     if (state.claims.has(lane) || (state.backOffMs.get(lane) ?? 0) > now.monotonicMs) continue;
-    if (lanes.length === LANES_PER_CLAIM || !hasRoomFor(state, lane, now)) break;
+    if (lanes.length === LANES_PER_CLAIM) break;
+    if (!hasRoomFor(state, lane, now)) continue;
     const lease = state.fold.lanes.get(lane);
     const recipients = lease?.recipients ?? 0;
     const epoch = (lease?.epoch ?? 0) + 1;

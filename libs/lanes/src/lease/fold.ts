@@ -30,12 +30,16 @@ interface Reading extends LeaseState {
   first: number;
   /** Records from there, until a snapshot is found. */
   held: LeaseRecord[];
+  /** Append time of the newest of them that shows that somebody knows the state. */
+  livedMs: number;
   /** Where the newest snapshots begin, the older first. */
   snapshots: number[];
 }
 
 /** Older ones are given up: whoever starts from a snapshot needs two minutes of them. */
 const MOST_HELD = 100_000;
+/** A beginning counts only where nobody lives: those who do will write a snapshot that knows the owners. */
+const SILENCE_MS = 9_000;
 
 function onSnapshot(
   reading: Reading,
@@ -81,14 +85,25 @@ function hold(reading: Reading, record: LeaseRecord): LeaseEvent {
     reading.held = reading.held.slice(MOST_HELD / 2);
     reading.first = reading.held[0]?.offset ?? reading.first;
   }
-  const { kind } = record;
-  const isUsable = kind.$case === 'leaseSnapshot' && kind.value.writer !== undefined && kind.value.writer.seen >= reading.first;
-  return isUsable && kind.value.writer !== undefined ? base(reading, kind.value, kind.value.writer) : VOID;
+  const { kind, appendedAtMs } = record;
+  const isBeginningOnly = kind.$case === 'leaseSnapshot' && isBeginning(kind.value);
+  const isUsable = kind.$case === 'leaseSnapshot' && (!isBeginningOnly || appendedAtMs - reading.livedMs >= SILENCE_MS);
+  if (kind.$case.startsWith('lease') && !isBeginningOnly) reading.livedMs = appendedAtMs;
+  if (!isUsable || kind.value.writer === undefined || kind.value.writer.seen < reading.first) return VOID;
+  return base(reading, kind.value, kind.value.writer);
 }
 
 /** @param from offset of the first record that will be applied */
 export function createLeaseFold(from: number): LeaseFold {
-  const reading: Reading = { lanes: new Map(), members: new Map(), logId: '', first: from, held: [], snapshots: [] };
+  const reading: Reading = {
+    lanes: new Map(),
+    members: new Map(),
+    logId: '',
+    first: from,
+    held: [],
+    livedMs: Number.NEGATIVE_INFINITY,
+    snapshots: [],
+  };
   const fold = {
     seen: from,
     seenAtMs: 0,

@@ -191,6 +191,8 @@ test('a topic that was made anew: all lanes are given up, waited for, and shared
   world.recreate();
   run(1_500);
   assert.deepEqual(owned(workers), [0, 0]);
+  // What they wrote before they noticed shows that somebody lives who may own lanes.
+  world.disturb(world.nowMs + 9_000);
   run(25_000);
   assert.deepEqual(owned(workers), [6, 6]);
   assert.equal(workers[0]?.member.fold.logId, workers[1]?.member.fold.logId);
@@ -224,6 +226,52 @@ test('the log stays short: it is trimmed two snapshots back', () => {
   }
   // Snapshots come each 10 s here: at most three spans of four renewals a second.
   assert.ok(longest < 3 * 10 * 4 * 1.2, `${longest} records`);
+});
+
+test('a log that lost its snapshots gets no second beginning while somebody lives', () => {
+  const { world, workers, run } = settled({}, 'anna', 'bert');
+  world.low = world.records.length;
+  const cleo = world.join('cleo');
+  run(4_000);
+  assert.equal(cleo.lanes.size, 0);
+  run(30_000);
+  assert.deepEqual(owned(world.workers), [4, 4, 4]);
+  assert.equal(cleo.member.fold.logId, workers[0]?.member.fold.logId);
+});
+
+test('a log without snapshots and without anybody gets a new beginning', () => {
+  const { world, workers, run } = settled({}, 'anna');
+  workers[0]?.kill();
+  world.low = world.records.length - 1;
+  const bert = world.join('bert');
+  world.disturb(world.nowMs + 10_000);
+  run(25_000);
+  assert.equal(bert.lanes.size, 12);
+});
+
+test('a worker is leased while its renewals come back, lanes or not', () => {
+  const { workers, run } = settled({ lanes: 1 }, 'anna', 'bert');
+  const leased = () => workers.map((worker) => worker.member.isLeased(worker.now()));
+  assert.deepEqual(owned(workers).sort(), [0, 1]);
+  assert.deepEqual(leased(), [true, true]);
+  workers[0]?.cut('writes', 20_000);
+  run(8_000);
+  assert.deepEqual(leased(), [false, true]);
+});
+
+test('a worker that is full still takes what fits when nobody else does', () => {
+  const { world, workers, run } = settled({ recipientBudget: 115 }, 'anna', 'bert');
+  const [anna, bert] = workers;
+  const [big = -1] = anna?.lanes.keys() ?? [];
+  anna?.sick.add(big);
+  anna?.member.alive(big, { watermark: 0, recipients: 1_000 }, anna.now());
+  run(1_500);
+  anna?.kill();
+  world.disturb(world.nowMs + 1e9);
+  run(20_000);
+  assert.equal(bert?.lanes.size, 11);
+  assert.equal(world.ownerOf(big), anna?.incarnation);
+  assert.ok(count(world, 'refuse') > 0);
 });
 
 test('alone behind a lock nobody is waited for', () => {

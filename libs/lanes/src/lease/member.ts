@@ -3,7 +3,7 @@ import { claimFree, sendRaises } from './claim.ts';
 import type { LeaseFold } from './fold.ts';
 import { forgetSilent, hasCadence, isFree } from './hearing.ts';
 import type { LeaseRecord, Member } from './lease.ts';
-import { askToCatchUp, readOne, reread, startReading } from './reading.ts';
+import { askToCatchUp, halt, readOne, reread, startReading } from './reading.ts';
 import { drain, drainSurplus, sendReleases } from './release.ts';
 import { isLeased, renewWhenDue } from './renewal.ts';
 import { append, createMembership, type Holding, type LeaseMemberOptions, type Membership, nextWriter } from './state.ts';
@@ -45,9 +45,13 @@ export interface LeaseMember {
   tableChanged(laneTableVersion: number, laneCount: number): void;
   /** The reader's position is not in the log any more. Then `reading`. */
   logLost(): readonly LeaseAction[];
+  /** A record of `mail.lease` cannot be read by this release, or is damaged: nothing is done any more. */
+  halt(reason: string): readonly LeaseAction[];
   /** Gives all lanes away; `left` when that is done. */
   stop(now: Instant): readonly LeaseAction[];
-  /** Asked before every dot, `Owner`, `Moved`, trim and grant. */
+  /** No other process can have declared this one dead: asked before every grant. */
+  isLeased(now: Instant): boolean;
+  /** Asked before every dot, `Owner`, `Moved` and trim. */
   mayAct(lane: number, now: Instant): boolean;
   /** Asked before every start. */
   mayStart(lane: number, now: Instant): boolean;
@@ -155,6 +159,7 @@ function laneReports(state: Membership, taken: () => readonly LeaseAction[]) {
 /** What others may ask at any time. */
 function laneQuestions(state: Membership) {
   return {
+    isLeased: (now) => isAwake(state, now) && isLeased(state, state, now),
     mayAct: (lane, now) => mayAct(state, lane, now) !== undefined,
     mayStart: (lane, now) => mayAct(state, lane, now)?.phase === 'held',
     trimmable: (lane) => state.holdings.get(lane)?.published ?? 0,
@@ -197,6 +202,10 @@ export function createLeaseMember(options: Omit<LeaseMemberOptions, 'terms'> & {
     },
     logLost() {
       if (state.mode === 'reading') reread(state);
+      return taken();
+    },
+    halt(reason) {
+      halt(state, reason);
       return taken();
     },
     stop(now) {

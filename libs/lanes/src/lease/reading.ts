@@ -3,7 +3,7 @@ import { createLeaseFold } from './fold.ts';
 import { hear, hearBase, hearOwn, isOwn } from './hearing.ts';
 import type { LeaseEvent, LeaseRecord } from './lease.ts';
 import { extendLease } from './renewal.ts';
-import { hold, type Membership } from './state.ts';
+import { hold, LONG_AGO, type Membership } from './state.ts';
 import type { Instant } from './terms.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY;
@@ -16,8 +16,10 @@ function loseAll(state: Membership, reason: LossReason): void {
   state.claims.clear();
 }
 
-function halt(state: Membership, reason: string): void {
-  loseAll(state, 'diverged');
+/** This process may be wrong about everything. */
+export function halt(state: Membership, reason: string): void {
+  if (state.mode === 'halted') return;
+  loseAll(state, 'halted');
   state.mode = 'halted';
   state.actions.push({ do: 'halt', reason });
 }
@@ -35,7 +37,7 @@ export function startReading(state: Membership, from: number, now: Instant): voi
   state.fold = createLeaseFold(from);
   state.mode = 'reading';
   for (const heard of [state.laneHeardMs, state.memberHeardMs, state.memberSinceMs, state.freeSinceMs, state.sent]) heard.clear();
-  Object.assign(state, { renewal: undefined, cameBackAtMs: NEVER, cadenceSinceMs: NEVER, snapshotSentMs: NEVER });
+  Object.assign(state, { renewal: undefined, leasedAt: LONG_AGO, cameBackAtMs: NEVER, cadenceSinceMs: NEVER, snapshotSentMs: NEVER });
   state.ticked = now;
   askToCatchUp(state);
 }
@@ -49,7 +51,7 @@ function begin(state: Membership, lane: number, sequence: number, now: Instant):
   const lease = state.fold.lanes.get(lane);
   if (lease === undefined) return;
   const inherited = state.claims.get(lane)?.inherited ?? 'silent';
-  const leasedAt = state.sent.get(sequence) ?? { monotonicMs: NEVER, wallMs: NEVER };
+  const leasedAt = state.sent.get(sequence) ?? LONG_AGO;
   const isWanted = !state.leaving && (state.backOffMs.get(lane) ?? 0) <= now.monotonicMs;
   const holding = hold(state, lease, { phase: isWanted ? 'held' : 'releasing', inherited, leasedAt, now });
   if (state.given.delete(lane)) state.keepUntilMs.set(lane, now.monotonicMs + state.options.terms.backOffMs);
@@ -91,6 +93,7 @@ function onOwn(state: Membership, record: LeaseRecord, event: LeaseEvent, now: I
   if (kind.$case !== 'leaseRenewal') return;
   if (event.is === 'renewed') {
     hearOwn(state, now);
+    state.leasedAt = state.sent.get(event.writer.sequence) ?? LONG_AGO;
     for (const lane of event.lanes) extendLease(state, lane, event.writer.sequence);
   } else if (kind.value.writer?.sequence === state.sequence) state.renewedAtMs = NEVER;
 }

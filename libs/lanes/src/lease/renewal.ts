@@ -49,5 +49,6 @@ export function extendLease(state: Membership, lane: number, sequence: number): 
   if (sentAt !== undefined && sentAt.monotonicMs >= holding.leasedAt.monotonicMs) holding.leasedAt = sentAt;
 }
 
-export const isLeased = (state: Membership, { leasedAt }: Holding, now: Instant): boolean =>
+/** Of a lane, or of the process. */
+export const isLeased = (state: Membership, { leasedAt }: { readonly leasedAt: Instant }, now: Instant): boolean =>
   elapsedMs(leasedAt, now) < state.options.terms.leaseMs;

@@ -4,7 +4,7 @@ import { hashText, mix } from '../hash.ts';
 export interface Sharer {
   readonly incarnation: string;
   readonly worker: string;
-  /** Takes no more lanes: full, or on its way out. */
+  /** Wants no more lanes: full, or on its way out. */
   readonly closed: boolean;
   readonly leaving: boolean;
   /** Was not heard lately, though it may live. */
@@ -65,12 +65,13 @@ export interface FreeLane {
 
 /**
  * Who should claim each of the free lanes: first members below the least share, then below the most, by preference. The
- * rest of the open members follow, those last that are quiet or cannot claim yet, in the order in which they step in when those before them do not.
+ * rest of the open members follow, those last that are quiet, full or cannot claim yet, in the order in which they step in when those before them do not.
  */
 export function heirsOf(free: readonly FreeLane[], sharers: readonly Sharer[], share: Share): ReadonlyMap<number, readonly Sharer[]> {
-  const open = sharers.filter(({ closed, leaving }) => !closed && !leaving);
-  const owned = new Map(open.map((sharer) => [sharer.incarnation, sharer.owned]));
-  const level = ({ incarnation, quiet, young }: Sharer, released: boolean): number => {
+  const staying = sharers.filter(({ leaving }) => !leaving);
+  const owned = new Map(staying.map((sharer) => [sharer.incarnation, sharer.owned]));
+  const level = ({ incarnation, quiet, young, closed }: Sharer, released: boolean): number => {
+    if (closed) return 7;
     if (quiet) return 6;
     const count = owned.get(incarnation) ?? 0;
     const fullness = count < share.least ? 0 : count < share.most ? 2 : 4;
@@ -79,7 +80,7 @@ export function heirsOf(free: readonly FreeLane[], sharers: readonly Sharer[], s
   const heirs = new Map<number, readonly Sharer[]>();
   for (const { lane, released } of free) {
     const prefer = byPreference(lane);
-    const order = open
+    const order = staying
       .filter(({ laneCount }) => laneCount > lane)
       .sort((one, other) => level(one, released) - level(other, released) || prefer(one, other));
     const [first] = order;

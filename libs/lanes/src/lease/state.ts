@@ -76,6 +76,8 @@ export interface Membership {
   /** Since when it is heard without a silence; absent: since before this process began to read. */
   readonly memberSinceMs: Map<string, number>;
   basedAtMs: number;
+  /** The moment before the newest renewal that came back was sent. */
+  leasedAt: Instant;
   /** When the own renewal last came back, and since when they come back at cadence. */
   cameBackAtMs: number;
   cadenceSinceMs: number;
@@ -102,6 +104,7 @@ export interface Membership {
 }
 
 const NEVER = Number.NEGATIVE_INFINITY;
+export const LONG_AGO: Instant = { monotonicMs: NEVER, wallMs: NEVER };
 
 export const createMembership = (options: LeaseMemberOptions): Membership => ({
   options,
@@ -120,6 +123,7 @@ export const createMembership = (options: LeaseMemberOptions): Membership => ({
   memberHeardMs: new Map(),
   memberSinceMs: new Map(),
   basedAtMs: NEVER,
+  leasedAt: LONG_AGO,
   cameBackAtMs: NEVER,
   cadenceSinceMs: NEVER,
   changedAtMs: NEVER,
