@@ -119,6 +119,16 @@ const appending: Readonly<Record<string, Body>> = {
       assert.deepEqual(found.slice(offset, offset + 2), [`a${value}`, `A${value}`]);
     });
   },
+  'any partition is one of the topic’s, and none is left out': async ({ log }) => {
+    const taken = new Map<number, number>();
+    for (let at = 0; at < 24; at++) {
+      const partition = log.anyPartition('mail.lane');
+      const offset = await log.append('mail.lane', partition, [text('a')]);
+      assert.equal(offset, taken.get(partition) ?? 0);
+      taken.set(partition, offset + 1);
+    }
+    assert.deepEqual([...taken.keys()].toSorted(), [0, 1, 2]);
+  },
   'appendedAtMs never goes back': async ({ log, reopen }) => {
     const at: number[] = [];
     const note = async (open: Log) => at.push(...(await open.read('mail.in', 0, at.length, ANY_OCTETS)).map((found) => found.appendedAtMs));

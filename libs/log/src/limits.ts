@@ -1,3 +1,5 @@
+import type { TopicName } from './port.ts';
+
 /** Largest value of a record (design §3). */
 export const VALUE_MAX_OCTETS = 512 * 1024;
 
@@ -10,4 +12,14 @@ export function checkValues(values: readonly Uint8Array[]): void {
 export function checkPartition(partition: number, partitions: number, topic: string): void {
   if (!Number.isInteger(partition) || partition < 0 || partition >= partitions)
     throw new RangeError(`${topic} has no partition ${partition}`);
+}
+
+/** Partitions by turns, for engines in which all are alike. */
+export function createTurns(partitions: (topic: TopicName) => number): (topic: TopicName) => number {
+  const last = new Map<TopicName, number>();
+  return (topic) => {
+    const next = ((last.get(topic) ?? -1) + 1) % partitions(topic);
+    last.set(topic, next);
+    return next;
+  };
 }

@@ -87,6 +87,11 @@ export interface Log {
    */
   append(topic: TopicName, partition: number, values: readonly Uint8Array[]): Promise<number>;
   /**
+   * A partition for the next record that may go to any: one that is healthy, and where a batch fills. To be appended to at
+   * once; what was appended stays with its partition, also when that gets slow.
+   */
+  anyPartition(topic: TopicName): number;
+  /**
    * Durable records from `from` on, at most `maxOctets` of values but at least one record when there is one; empty at the end.
    *
    * @throws OffsetGap when `from` is below the low or above the high mark

@@ -1,6 +1,6 @@
 import { holdFolder } from '@angarium/sql';
 import { consume, follow, type Positions, type Readable } from '../following.ts';
-import { checkPartition } from '../limits.ts';
+import { checkPartition, createTurns } from '../limits.ts';
 import { type Log, OffsetGap, type TopicName } from '../port.ts';
 import { createAppend, createTrim } from './changes.ts';
 import { createCommits } from './commits.ts';
@@ -179,6 +179,7 @@ function createLog(opened: Opened): EmbeddedLog {
     read: readable.read,
     marks: readable.marks,
     append: createAppend(changes),
+    anyPartition: createTurns(readable.partitions),
     trim: createTrim(changes),
     follow: (topic, partition, from, signal) => follow(readable, { topic, partition, from }, signal),
     consume: (group) => consume(readable, positions, group),

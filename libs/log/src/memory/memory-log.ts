@@ -1,5 +1,5 @@
 import { consume, follow, type Positions, type Readable } from '../following.ts';
-import { checkPartition, checkValues } from '../limits.ts';
+import { checkPartition, checkValues, createTurns } from '../limits.ts';
 import { AppendFailed, type Log, type LogRecord, OffsetGap, type TopicName } from '../port.ts';
 import { createWaiters, type Waiters } from '../waiters.ts';
 
@@ -117,6 +117,7 @@ export function openMemoryLog(options: MemoryLogOptions): MemoryLog {
     ...readable,
     storage,
     incarnation: storage.incarnation,
+    anyPartition: createTurns(partitions.count),
     append: createAppend({ options, partitions, storage, isClosed: () => isClosed }),
     follow: (topic, partition, from, signal) => follow(readable, { topic, partition, from }, signal),
     trim: async (topic, partition, below) => {
