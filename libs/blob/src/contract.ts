@@ -63,6 +63,14 @@ const bodies: Readonly<Record<string, Body>> = {
     assert.equal(await blobs.get('a'), undefined);
     assert.equal(await blobs.get('a/b/c'), undefined);
   },
+  'a body in pieces is one blob': async ({ blobs, reopen }) => {
+    await blobs.put('a', ['one ', '', 'two ', 'x'.repeat(100_000), ' three'].map(octetsOf));
+    await blobs.put('none', []);
+    for (const open of [blobs, await reopen()]) {
+      assert.equal(text(await open.get('a')), `one two ${'x'.repeat(100_000)} three`);
+      assert.equal(text(await open.get('none')), '');
+    }
+  },
   'a put replaces the blob as a whole': async ({ blobs, reopen }) => {
     await blobs.put('a', octetsOf('a long body'));
     await blobs.put('a', octetsOf('short'));

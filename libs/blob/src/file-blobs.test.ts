@@ -21,9 +21,9 @@ function createFailingFiles(root: string) {
   };
   const files: BlobFiles = {
     ...diskFiles,
-    write: async (path, octets) => {
+    write: async (path, pieces) => {
       // A disk that fails has taken a part.
-      await diskFiles.write(path, state.fault?.('write', path) ? octets.subarray(0, 1) : octets);
+      await diskFiles.write(path, state.fault?.('write', path) ? [Buffer.concat(pieces).subarray(0, 1)] : pieces);
       await take('write', path);
     },
     rename: async (from, to) => {

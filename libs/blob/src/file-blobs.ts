@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { type BlobFiles, diskFiles } from './files.ts';
 import { createFolderSync } from './folder-sync.ts';
 import { checkKey } from './key.ts';
-import { type BlobEntry, type BlobStore, BlobStoreFull } from './port.ts';
+import { type BlobBody, type BlobEntry, type BlobStore, BlobStoreFull, piecesOf } from './port.ts';
 
 export interface FileBlobsOptions {
   /** Made where it is missing. */
@@ -88,11 +88,11 @@ export async function openFileBlobs({ folder, files = diskFiles }: FileBlobsOpti
     checkKey(key);
     return join(root, key);
   };
-  const write = async (path: string, body: Uint8Array) => {
+  const write = async (path: string, body: BlobBody) => {
     await needFolder(dirname(path));
     const fresh = join(unfinished, randomUUID());
     try {
-      await files.write(fresh, body);
+      await files.write(fresh, piecesOf(body));
       await files.rename(fresh, path);
     } catch (error) {
       // What cannot be removed now is removed at the next start; the first failure is the one to tell.

@@ -3,8 +3,8 @@ import { type FileHandle, mkdir, open, opendir, readFile, rename, stat, unlink }
 
 /** The file system as far as blobs need it; tests put a failing one in its place. Failures are those of `node:fs`. */
 export interface BlobFiles {
-  /** A new file with these octets, synced. */
-  write(path: string, octets: Uint8Array): Promise<void>;
+  /** A new file with these pieces behind each other, synced. */
+  write(path: string, pieces: readonly Uint8Array[]): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   syncFolder(path: string): Promise<void>;
   /** Makes one folder; one that exists is not an error. */
@@ -24,10 +24,17 @@ async function inFile(path: string, flags: string, use: (handle: FileHandle) => 
   }
 }
 
+/** All pieces in one call; after a short write the rest is written in another one, which tells what is wrong. */
+async function writeAll(handle: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
+  const { bytesWritten } = await handle.writev([...pieces]);
+  const octets = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (bytesWritten < octets) await handle.writeFile(Buffer.concat(pieces).subarray(bytesWritten));
+}
+
 export const diskFiles: BlobFiles = {
-  write: (path, octets) =>
+  write: (path, pieces) =>
     inFile(path, 'wx', async (handle) => {
-      await handle.writeFile(octets);
+      await writeAll(handle, pieces);
       await handle.datasync();
     }),
   rename,

@@ -1,5 +1,5 @@
 import { checkKey } from './key.ts';
-import type { BlobStore } from './port.ts';
+import { type BlobStore, piecesOf } from './port.ts';
 
 /** Blobs of tests and of the simulation. */
 export function createMemoryBlobs(options: { readonly nowMs?: () => number } = {}): BlobStore {
@@ -8,7 +8,7 @@ export function createMemoryBlobs(options: { readonly nowMs?: () => number } = {
   return {
     put: async (key, body) => {
       checkKey(key);
-      blobs.set(key, { body: Uint8Array.from(body), storedAtMs: nowMs() });
+      blobs.set(key, { body: Buffer.concat(piecesOf(body)), storedAtMs: nowMs() });
     },
     get: async (key) => {
       checkKey(key);

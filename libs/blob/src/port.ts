@@ -4,6 +4,11 @@ export interface BlobEntry {
   readonly storedAtMs: number;
 }
 
+/** Octets in one piece, or in several that belong behind each other: a large message need not be copied together. */
+export type BlobBody = Uint8Array | readonly Uint8Array[];
+
+export const piecesOf = (body: BlobBody): readonly Uint8Array[] => (body instanceof Uint8Array ? [body] : body);
+
 /**
  * Message contents by key. Keys are made of `[A-Za-z0-9._-]`, in parts joined by `/`, no part begins with a dot, at most
  * 200 octets; another key is a `RangeError`. A key is no folder of another one: `a` and `a/b` are not used together.
@@ -11,7 +16,7 @@ export interface BlobEntry {
  */
 export interface BlobStore {
   /** @throws BlobStoreFull when there is no room; any other failure is an ordinary error, and the blob may exist. */
-  put(key: string, body: Uint8Array): Promise<void>;
+  put(key: string, body: BlobBody): Promise<void>;
   /** `undefined` for an unknown key. */
   get(key: string): Promise<Uint8Array | undefined>;
   /** Deleting an unknown key is not an error. */

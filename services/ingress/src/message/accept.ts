@@ -1,6 +1,6 @@
 import { BlobStoreFull } from '@angarium/blob';
 import { AppendFailed } from '@angarium/log';
-import { formatDate, formatMessageId, formatReceived, fromAddresses, hasEightBit } from '@angarium/message';
+import { formatDate, formatMessageId, formatReceived, fromAddresses } from '@angarium/message';
 import { BodyType, type Content, type Envelope, encodeRecord, Ret } from '@angarium/records';
 import { printable, type SmtpReply, smtpReply } from '@angarium/smtp';
 import type { Core } from '../core.ts';
@@ -8,7 +8,7 @@ import { REFUSALS, type Refusal } from '../replies.ts';
 import { type Dialog, type Transaction, tenantOf } from '../session/dialog.ts';
 import { refuseUnowned } from '../session/envelope.ts';
 import type { Body } from './body.ts';
-import { type Incoming, readIncoming, withFields } from './incoming.ts';
+import { hasEightBitContent, type Incoming, readIncoming, withFields } from './incoming.ts';
 
 export interface Tls {
   readonly version: string;
@@ -75,7 +75,8 @@ function fieldsFor({ core, dialog, transaction, tls }: Handover, { queueId, rece
 const RET = { FULL: Ret.FULL, HDRS: Ret.HDRS } as const;
 const MESSAGE_ID_OCTETS = 250;
 
-function envelopeOf({ core, dialog, transaction }: Handover, { queueId, receivedMs, header, content }: Incoming): Envelope {
+function envelopeOf({ core, dialog, transaction }: Handover, message: Incoming): Envelope {
+  const { queueId, receivedMs, header } = message;
   const { mail, reversePath } = transaction;
   const ownId = dialog.account === undefined ? '' : `<${queueId}@${core.hostname}>`;
   return {
@@ -84,7 +85,7 @@ function envelopeOf({ core, dialog, transaction }: Handover, { queueId, received
     envid: mail.envid,
     ret: mail.ret ? RET[mail.ret] : Ret.UNSPECIFIED,
     // What the octets say, not the BODY parameter: 8-bit content without it is common.
-    bodyType: hasEightBit(content) ? BodyType.EIGHT_BIT_MIME : BodyType.SEVEN_BIT,
+    bodyType: hasEightBitContent(message) ? BodyType.EIGHT_BIT_MIME : BodyType.SEVEN_BIT,
     smtputf8: mail.smtputf8,
     headerUtf8: header.hasEightBit,
     tenant: tenantOf(dialog),
@@ -99,12 +100,14 @@ function envelopeOf({ core, dialog, transaction }: Handover, { queueId, received
 /** A record may have 512 KiB; what is left of it for envelope and framing. */
 const RECORD_OCTETS = 500 * 1024;
 
-async function place({ core, transaction }: Handover, queueId: string, octets: Buffer): Promise<Content> {
-  const isInline = octets.length <= core.config.inlineMaxOctets && octets.length + transaction.recipientOctets <= RECORD_OCTETS;
-  if (isInline) return { place: { $case: 'inline', value: octets }, octets: octets.length, laneBlob: false };
+async function place({ core, transaction }: Handover, o: { queueId: string; pieces: readonly Buffer[]; octets: number }): Promise<Content> {
+  const { queueId, pieces, octets } = o;
+  const [first, ...more] = pieces;
+  const isInline = octets <= core.config.inlineMaxOctets && octets + transaction.recipientOctets <= RECORD_OCTETS;
+  if (isInline && first !== undefined && more.length === 0) return { place: { $case: 'inline', value: first }, octets, laneBlob: false };
   const key = `shared/${queueId}`;
-  await core.blobs.put(key, octets);
-  return { place: { $case: 'blobKey', value: key }, octets: octets.length, laneBlob: false };
+  await core.blobs.put(key, pieces);
+  return { place: { $case: 'blobKey', value: key }, octets, laneBlob: false };
 }
 
 /** What a failure to make the message durable is answered with: 4yz always, the client tries again. */
@@ -121,9 +124,10 @@ function refuseUnstored({ core, dialog }: Handover, queueId: string, error: unkn
 async function store(handover: Handover, message: Incoming): Promise<SmtpReply> {
   const { core, dialog, transaction } = handover;
   const { queueId, receivedMs } = message;
-  const octets = withFields(message, fieldsFor(handover, message));
+  const pieces = withFields(message, fieldsFor(handover, message));
+  const octets = pieces.reduce((sum, piece) => sum + piece.length, 0);
   try {
-    const content = await place(handover, queueId, octets);
+    const content = await place(handover, { queueId, pieces, octets });
     const envelope = envelopeOf(handover, message);
     const { recipients } = transaction;
     const value = { envelope, recipients, content, laneTableVersion: core.laneTableVersion() };
@@ -133,12 +137,12 @@ async function store(handover: Handover, message: Incoming): Promise<SmtpReply> 
   }
   const { listener, account, client } = dialog;
   core.meters.messages.inc({ listener, tls: handover.tls ? 'yes' : 'no' });
-  core.meters.octets.inc({ listener }, octets.length);
+  core.meters.octets.inc({ listener }, octets);
   core.meters.recipients.inc({ listener }, transaction.recipients.length);
   core.meters.acceptSeconds.observe((core.clock.nowMs() - receivedMs) / 1000);
   const who = account === undefined ? { client: client.address } : { account };
   core.logger.info(
-    { queueId, ...who, reversePath: transaction.reversePath, recipients: transaction.recipients.length, octets: octets.length },
+    { queueId, ...who, reversePath: transaction.reversePath, recipients: transaction.recipients.length, octets },
     'ingress.message.accepted',
   );
   return smtpReply(250, [0, 0], `Queued as ${queueId}`);
@@ -160,7 +164,7 @@ export async function acceptMessage(handover: Handover, body: Body, o: { readonl
   try {
     const refused = refuseBody(body, o.hasBareLineEnd);
     if (refused) return refused;
-    const message = await readIncoming(body, { queueId: core.nextQueueId(), receivedMs: core.clock.nowMs() });
+    const message = readIncoming(body, { queueId: core.nextQueueId(), receivedMs: core.clock.nowMs() });
     for (const step of STEPS) {
       const reply = await step(handover, message);
       if (reply) return reply;

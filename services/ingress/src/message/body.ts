@@ -1,12 +1,9 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Holding } from '../limits/unacknowledged.ts';
 
 /** Smaller pieces are copied together: a Buffer object for each octet would cost a hundred times the octet. */
 const SMALL_OCTETS = 4096;
 const MIN_SLAB_OCTETS = 1024;
 const MAX_SLAB_OCTETS = 16_384;
-/** Copied in one turn of the event loop: a few milliseconds, most of them for memory that was never touched before. */
-const COPY_OCTETS = 4 * 1024 * 1024;
 /** Room that `content` leaves in front of the octets for the fields we add. */
 export const HEADROOM_OCTETS = 1024;
 
@@ -53,21 +50,23 @@ export class Body {
     this.holding.release();
   }
 
-  /** One buffer: headroom, then the octets. The only copy that is made of a large body; the event loop turns in between. */
-  async assemble(): Promise<Buffer> {
+  /**
+   * The content: headroom and its first `headOctets` octets in one buffer, and what follows in pieces as they came. Copies
+   * no more than the head.
+   */
+  assemble(headOctets: number): { readonly buffer: Buffer; readonly rest: readonly Buffer[] } {
     this.endSlab();
-    const whole = Buffer.allocUnsafe(HEADROOM_OCTETS + this.octets);
     const pieces = this.pieces;
     this.pieces = [];
+    const buffer = Buffer.allocUnsafe(HEADROOM_OCTETS + Math.min(headOctets, this.octets));
     let at = HEADROOM_OCTETS;
-    let turnAt = at + COPY_OCTETS;
+    const rest: Buffer[] = [];
     for (const piece of pieces) {
-      at += piece.copy(whole, at);
-      if (at < turnAt) continue;
-      turnAt = at + COPY_OCTETS;
-      await setImmediate();
+      const copied = at < buffer.length ? piece.copy(buffer, at) : 0;
+      at += copied;
+      if (copied < piece.length) rest.push(piece.subarray(copied));
     }
-    return whole;
+    return { buffer, rest };
   }
 
   private lose(why: 'tooLarge' | 'noRoom'): void {

@@ -1,4 +1,4 @@
-import { type HeaderScan, scanHeader } from '@angarium/message';
+import { HEADER_LIMITS, type HeaderScan, hasEightBit, scanHeader } from '@angarium/message';
 import { type Body, HEADROOM_OCTETS } from './body.ts';
 
 /** A field name and its colon, or the line that mbox puts before a message. */
@@ -9,27 +9,35 @@ const LINE_SAMPLE_OCTETS = 1000;
 export interface Incoming {
   readonly queueId: string;
   readonly receivedMs: number;
-  /** The content behind room for our own fields. */
+  /** The first octets of the content, behind room for our own fields. */
   readonly buffer: Buffer;
-  readonly content: Buffer;
+  /** The rest of the content; none where it is no larger than a header section may be. */
+  readonly rest: readonly Buffer[];
   readonly header: HeaderScan;
   /** It starts with text where the header should be: a blank line must go between our fields and that text. */
   readonly isHeadless: boolean;
 }
 
-export async function readIncoming(body: Body, stamp: { readonly queueId: string; readonly receivedMs: number }): Promise<Incoming> {
-  const buffer = await body.assemble();
-  const content = buffer.subarray(HEADROOM_OCTETS);
-  const start = content.toString('latin1', 0, LINE_SAMPLE_OCTETS);
+/** One octet more than a header section may have: a longer one is seen to be too long. */
+const HEAD_OCTETS = HEADER_LIMITS.maxOctets + 1;
+
+export function readIncoming(body: Body, stamp: { readonly queueId: string; readonly receivedMs: number }): Incoming {
+  const { buffer, rest } = body.assemble(HEAD_OCTETS);
+  const head = buffer.subarray(HEADROOM_OCTETS);
+  const start = head.toString('latin1', 0, LINE_SAMPLE_OCTETS);
   const isHeadless = !start.startsWith('\r\n') && !FIRST_LINE.test(start);
-  return { ...stamp, buffer, content, header: scanHeader(isHeadless ? Buffer.from('\r\n') : content), isHeadless };
+  return { ...stamp, buffer, rest, header: scanHeader(isHeadless ? Buffer.from('\r\n') : head), isHeadless };
 }
 
-/** The content with our fields in front of it; copies nothing when they fit into the headroom. */
-export function withFields({ buffer, content, isHeadless }: Incoming, fields: string): Buffer {
+/** Whether an octet above 127 is in the content. */
+export const hasEightBitContent = ({ buffer, rest }: Incoming): boolean =>
+  hasEightBit(buffer.subarray(HEADROOM_OCTETS)) || rest.some((piece) => hasEightBit(piece));
+
+/** The content with our fields in front of it, in pieces; copies nothing when they fit into the headroom. */
+export function withFields({ buffer, rest, isHeadless }: Incoming, fields: string): readonly Buffer[] {
   const added = Buffer.from(isHeadless ? `${fields}\r\n` : fields);
-  if (added.length > HEADROOM_OCTETS) return Buffer.concat([added, content]);
   const at = HEADROOM_OCTETS - added.length;
+  if (at < 0) return [Buffer.concat([added, buffer.subarray(HEADROOM_OCTETS)]), ...rest];
   added.copy(buffer, at);
-  return buffer.subarray(at);
+  return [buffer.subarray(at), ...rest];
 }
