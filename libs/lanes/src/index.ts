@@ -12,7 +12,7 @@ export { createLaneFold, type LaneFold, type LaneFoldOptions, type Notification 
 export type { Inheritance, LeaseAction, LossReason } from './lease/action.ts';
 export { createLeaseFold, type LeaseFold } from './lease/fold.ts';
 export type { Lease, LeaseEvent, LeaseRecord, Member } from './lease/lease.ts';
-export { createLeaseMember, type LaneLife, type LeaseMember } from './lease/member.ts';
+export { createLeaseMember, type LaneLife, type LeaseMember, type Reign } from './lease/member.ts';
 export type { LeaseMemberOptions } from './lease/state.ts';
 export { elapsedMs, type Instant, type LeaseTerms, leaseTerms } from './lease/terms.ts';
 export type * from './live.ts';

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Kind } from '@angarium/records';
 import { createChance } from './fixtures/chance.ts';
+import type { WorldOptions } from './fixtures/model.ts';
 import type { Worker } from './fixtures/worker.ts';
-import { World, type WorldOptions } from './fixtures/world.ts';
+import { World } from './fixtures/world.ts';
 import { createLeaseFold } from './fold.ts';
 import { createLeaseMember } from './member.ts';
 
@@ -27,6 +28,9 @@ function settled(
   run(SETTLED_MS);
   return { world, workers, run };
 }
+
+/** The owner's time with a lane, now. */
+const reignOf = (worker: Worker | undefined, lane: number) => ({ lane, epoch: worker?.lanes.get(lane)?.epoch ?? 0 });
 
 const owned = (workers: readonly Worker[]): number[] => workers.map(({ lanes }) => lanes.size);
 const count = (world: World, what: Parameters<World['count']>[0]): number => world.tally.get(what) ?? 0;
@@ -134,11 +138,11 @@ test('a lane that was given up is not taken back for a while', () => {
   const { world, workers, run } = settled({}, 'anna', 'bert');
   const [anna, bert] = workers;
   const [bad = -1] = anna?.lanes.keys() ?? [];
-  anna?.act(anna.member.giveUp(bad, 'halted', anna.now()));
+  anna?.act(anna.member.giveUp(reignOf(anna, bad), 'halted', anna.now()));
   assert.equal(anna?.mayAct(bad), false);
   run(5_000);
   assert.equal(world.ownerOf(bad), bert?.incarnation);
-  bert?.act(bert.member.giveUp(bad, 'halted', bert.now()));
+  bert?.act(bert.member.giveUp(reignOf(bert, bad), 'halted', bert.now()));
   world.disturb(world.nowMs + 1e9);
   run(30_000);
   assert.equal(world.ownerOf(bad), undefined);
@@ -149,7 +153,7 @@ test('a lane whose journal knows a higher epoch begins again above it', () => {
   const { world, workers, run } = settled({}, 'anna', 'bert');
   const [anna] = workers;
   const [lane = -1] = anna?.lanes.keys() ?? [];
-  anna?.act(anna.member.outdated(lane, 41, anna.now()));
+  anna?.act(anna.member.outdated(reignOf(anna, lane), 41, anna.now()));
   assert.equal(anna?.mayAct(lane), false);
   run(1_000);
   assert.equal(anna?.lanes.get(lane)?.epoch, 42);
@@ -264,7 +268,7 @@ test('a worker that is full still takes what fits when nobody else does', () => 
   const [anna, bert] = workers;
   const [big = -1] = anna?.lanes.keys() ?? [];
   anna?.sick.add(big);
-  anna?.member.alive(big, { watermark: 0, recipients: 1_000 }, anna.now());
+  anna?.member.alive(reignOf(anna, big), { watermark: 0, recipients: 1_000 }, anna.now());
   run(1_500);
   anna?.kill();
   world.disturb(world.nowMs + 1e9);
@@ -309,7 +313,7 @@ test('alone behind a lock nobody is waited for', () => {
   play(member.reading(0, at(0)), 0);
   for (let ms = 50; ms <= 400; ms += 50) play(member.tick(at(ms)), ms);
   assert.deepEqual(begun, [0, 1, 2, 3]);
-  assert.ok(begun.every((lane) => member.mayStart(lane, at(401))));
+  assert.ok(begun.every((lane) => member.mayStart({ lane, epoch: 1 }, at(401))));
 });
 
 test('a snapshot that contradicts the state halts its reader, which acts no more', () => {

@@ -9,6 +9,12 @@ import { isLeased, renewWhenDue } from './renewal.ts';
 import { append, createMembership, type Holding, type LeaseMemberOptions, type Membership, nextWriter } from './state.ts';
 import { elapsedMs, type Instant, type LeaseTerms, leaseTerms } from './terms.ts';
 
+/** One owner's time with a lane. What is said or asked of one that is over changes nothing and is answered with no. */
+export interface Reign {
+  readonly lane: number;
+  readonly epoch: number;
+}
+
 /** How a lane is doing, by its owner. */
 export interface LaneLife {
   readonly watermark: number;
@@ -34,13 +40,13 @@ export interface LeaseMember {
    * The lane works: its replay went on, or it is read to the end and no write waits for its acknowledgement, or one was
    * acknowledged since the last report. At least every 10 s.
    */
-  alive(lane: number, life: LaneLife, now: Instant): void;
+  alive(reign: Reign, life: LaneLife, now: Instant): void;
   /** After `drain`: nothing more will be written for the lane but final facts. */
-  drained(lane: number, life: LaneLife, now: Instant): readonly LeaseAction[];
+  drained(reign: Reign, life: LaneLife, now: Instant): readonly LeaseAction[];
   /** Gives the lane up at once: it cannot be read, or holds too many recipients. Another one may try; not this one, for a while. */
-  giveUp(lane: number, reason: 'halted' | 'too many recipients', now: Instant): readonly LeaseAction[];
+  giveUp(reign: Reign, reason: 'halted' | 'too many recipients', now: Instant): readonly LeaseAction[];
   /** The lane's journal knows a higher epoch than its lease: it begins again with one above that. */
-  outdated(lane: number, journalEpoch: number, now: Instant): readonly LeaseAction[];
+  outdated(reign: Reign, journalEpoch: number, now: Instant): readonly LeaseAction[];
   /** A later lane table. */
   tableChanged(laneTableVersion: number, laneCount: number): void;
   /** The reader's position is not in the log any more. Then `reading`. */
@@ -52,11 +58,11 @@ export interface LeaseMember {
   /** No other process can have declared this one dead: asked before every grant. */
   isLeased(now: Instant): boolean;
   /** Asked before every dot, `Owner`, `Moved` and trim. */
-  mayAct(lane: number, now: Instant): boolean;
+  mayAct(reign: Reign, now: Instant): boolean;
   /** Asked before every start. */
-  mayStart(lane: number, now: Instant): boolean;
+  mayStart(reign: Reign, now: Instant): boolean;
   /** Watermark that the owner has read back in its own renewal: nothing above it may be trimmed. */
-  trimmable(lane: number): number;
+  trimmable(reign: Reign): number;
   /** Members that live, this one included once its renewals come back. */
   live(): readonly Member[];
   /** Lanes that nobody owns, as far as this process can tell. */
@@ -107,8 +113,7 @@ function leave(state: Membership): void {
   state.actions.push({ do: 'left' });
 }
 
-function release(state: Membership, holding: Holding | undefined, now: Instant): void {
-  if (holding === undefined) return;
+function release(state: Membership, holding: Holding, now: Instant): void {
   holding.phase = 'releasing';
   sendReleases(state, now);
 }
@@ -116,8 +121,13 @@ function release(state: Membership, holding: Holding | undefined, now: Instant):
 const isAwake = (state: Membership, now: Instant): boolean =>
   state.mode === 'reading' && state.caughtUpToken === state.catchUpToken && elapsedMs(state.ticked, now) <= state.options.terms.stallMs;
 
-function mayAct(state: Membership, lane: number, now: Instant): Holding | undefined {
+function holdingOf(state: Membership, { lane, epoch }: Reign): Holding | undefined {
   const holding = state.holdings.get(lane);
+  return holding?.epoch === epoch ? holding : undefined;
+}
+
+function mayAct(state: Membership, reign: Reign, now: Instant): Holding | undefined {
+  const holding = holdingOf(state, reign);
   const isOurs = holding?.phase === 'held' || holding?.phase === 'draining';
   return isOurs && isAwake(state, now) && isLeased(state, holding, now) ? holding : undefined;
 }
@@ -131,25 +141,27 @@ function raise(state: Membership, holding: Holding, { journalEpoch, now }: { jou
 
 /** What the lanes of this process tell of themselves. */
 function laneReports(state: Membership, taken: () => readonly LeaseAction[]) {
-  const note = (lane: number, life: LaneLife, now: Instant): Holding | undefined => {
-    const holding = state.holdings.get(lane);
+  const note = (reign: Reign, life: LaneLife, now: Instant): Holding | undefined => {
+    const holding = holdingOf(state, reign);
     return holding && Object.assign(holding, life, { aliveAtMs: now.monotonicMs });
   };
   return {
-    alive: (lane, life, now) => void note(lane, life, now),
-    drained(lane, life, now) {
-      const holding = note(lane, life, now);
+    alive: (reign, life, now) => void note(reign, life, now),
+    drained(reign, life, now) {
+      const holding = note(reign, life, now);
       if (holding?.phase === 'draining') release(state, holding, now);
       return taken();
     },
-    giveUp(lane, reason, now) {
-      state.backOffMs.set(lane, now.monotonicMs + state.options.terms.backOffMs);
+    giveUp(reign, reason, now) {
+      const holding = holdingOf(state, reign);
+      if (holding === undefined) return [];
+      state.backOffMs.set(reign.lane, now.monotonicMs + state.options.terms.backOffMs);
       if (reason === 'too many recipients') state.fullUntilMs = now.monotonicMs + state.options.terms.backOffMs;
-      release(state, state.holdings.get(lane), now);
+      release(state, holding, now);
       return taken();
     },
-    outdated(lane, journalEpoch, now) {
-      const holding = state.holdings.get(lane);
+    outdated(reign, journalEpoch, now) {
+      const holding = holdingOf(state, reign);
       if (holding !== undefined) raise(state, holding, { journalEpoch, now });
       return taken();
     },
@@ -160,9 +172,9 @@ function laneReports(state: Membership, taken: () => readonly LeaseAction[]) {
 function laneQuestions(state: Membership) {
   return {
     isLeased: (now) => isAwake(state, now) && isLeased(state, state, now),
-    mayAct: (lane, now) => mayAct(state, lane, now) !== undefined,
-    mayStart: (lane, now) => mayAct(state, lane, now)?.phase === 'held',
-    trimmable: (lane) => state.holdings.get(lane)?.published ?? 0,
+    mayAct: (reign, now) => mayAct(state, reign, now) !== undefined,
+    mayStart: (reign, now) => mayAct(state, reign, now)?.phase === 'held',
+    trimmable: (reign) => holdingOf(state, reign)?.published ?? 0,
     live: () => [...state.memberHeardMs.keys()].flatMap((incarnation) => state.fold.members.get(incarnation) ?? []),
     free: (now) =>
       Array.from({ length: state.laneCount }, (_, lane) => lane).filter((lane) => state.fold.isBased && isFree(state, lane, now)),

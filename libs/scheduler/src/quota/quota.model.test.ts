@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createChance } from './fixtures/chance.ts';
 import { LIMIT, live } from './fixtures/life.ts';
-import { type Plant, World } from './fixtures/world.ts';
+import type { Plant } from './fixtures/model.ts';
+import { World } from './fixtures/world.ts';
 import { createGrantee } from './grantee.ts';
 import { granterOf } from './limit.ts';
 
