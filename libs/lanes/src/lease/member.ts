@@ -103,7 +103,13 @@ function tick(state: Membership, now: Instant): void {
   sendReleases(state, now);
   sendRaises(state, now);
   if (state.leaving) leave(state);
-  else drainSurplus(state, claimFree(state, now), now);
+  else share(state, now);
+}
+
+/** Takes what is free, gives what is too much. Shares change with renewals: there is nothing to see more often. */
+function share(state: Membership, now: Instant): void {
+  const free = claimFree(state, now);
+  if (state.renewedAtMs === now.monotonicMs) drainSurplus(state, free, now);
 }
 
 function leave(state: Membership): void {
