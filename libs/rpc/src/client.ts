@@ -11,16 +11,28 @@ import { fromStatus } from './status.ts';
 export interface RpcClientOptions extends RpcAddress {
   /** A call that takes longer rejects with `Unavailable`. */
   readonly timeoutMs: number;
+  /**
+   * While calls run, the peer is asked for a sign of life after this silence, and given up when none comes in half of it: a host
+   * that vanished without a word holds nothing up.
+   *
+   * @defaultValue 10 s
+   */
+  readonly keepaliveMs?: number;
 }
+
+const KEEPALIVE_MS = 10_000;
 
 type Closable<T> = T & { close(): void };
 
 async function connect(options: RpcClientOptions): Promise<Client> {
+  const { keepaliveMs = KEEPALIVE_MS } = options;
   return new Client(options.address, await channelCredentials(options.tls), {
     'grpc.max_receive_message_length': MAX_MESSAGE_OCTETS,
     'grpc.max_send_message_length': MAX_MESSAGE_OCTETS,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2000,
+    'grpc.keepalive_time_ms': keepaliveMs,
+    'grpc.keepalive_timeout_ms': keepaliveMs / 2,
   });
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -100,4 +101,32 @@ test('a socket left by a killed process is replaced, and only its owner may use 
   assert.equal((await stat(first.address.slice('unix:'.length))).mode & 0o777, 0o600);
   await second.close();
   await first.close();
+});
+
+test('a delivery to a host that has fallen silent is given up by the keepalive, long before its time-out', async (t) => {
+  const mailbox: Mailbox = {
+    deliver: ({ id, recipients }) => Promise.resolve({ id, results: recipients.map(() => DeliverResult.STORED) }),
+  };
+  const server = await serve({ mailbox });
+  let isSilent = false;
+  const proxy = createServer((near) => {
+    const far = connect(server.address.slice('unix:'.length));
+    near.on('data', (chunk) => isSilent || far.write(chunk));
+    far.on('data', (chunk) => isSilent || near.write(chunk));
+    near.on('error', () => {}).on('close', () => far.destroy());
+    far.on('error', () => {}).on('close', () => near.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const { port } = proxy.address() as AddressInfo;
+  const client = await connectMailbox({ address: `127.0.0.1:${port}`, timeoutMs: 60_000, keepaliveMs: 200 });
+  t.after(async () => {
+    client.close();
+    proxy.close();
+    await server.close();
+  });
+  await client.deliver(delivery('A'));
+  isSilent = true;
+  await assert.rejects(client.deliver(delivery('B')), Unavailable);
+  isSilent = false;
+  assert.deepEqual((await client.deliver(delivery('B'))).results, [DeliverResult.STORED]);
 });

@@ -11,6 +11,7 @@ export interface Meters {
   readonly refusals: Counter;
   readonly authFailures: Counter;
   readonly inDoubt: Counter;
+  readonly acceptFailures: Counter;
   readonly acceptSeconds: Histogram;
 }
 
@@ -52,6 +53,10 @@ export function createMeters(
     inDoubt: metrics.counter({
       name: 'angarium_ingress_in_doubt_messages_total',
       help: 'Messages refused with 4yz that may be in the log all the same.',
+    }),
+    acceptFailures: metrics.counter({
+      name: 'angarium_ingress_accept_failures_total',
+      help: 'Connections that the system could not give us, for want of file descriptors most of the time.',
     }),
     acceptSeconds: metrics.histogram({
       name: 'angarium_ingress_accept_seconds',

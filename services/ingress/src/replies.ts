@@ -41,6 +41,7 @@ export const REFUSALS = {
   lineTooLong: refuse('syntax', 500, [5, 2], 'Line too long'),
   authLineTooLong: refuse('syntax', 500, [5, 6], 'Authentication exchange line is too long'),
   badOctets: refuse('syntax', 500, [5, 2], 'Control octets or invalid UTF-8 in command'),
+  badBase64: refuse('syntax', 501, [5, 2], 'Not base64'),
   unknownCommand: refuse('syntax', 500, [5, 2], 'Command not known'),
   notImplemented: refuse('syntax', 502, [5, 1], 'Command not implemented'),
   noParameters: refuse('syntax', 501, [5, 4], 'Command takes no parameters'),

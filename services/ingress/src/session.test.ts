@@ -32,6 +32,22 @@ test('EHLO offers what the listener and the state of TLS allow, and nothing else
   secure.destroy();
 });
 
+test('what is not base64 ends an exchange with 501 5.5.2, and nobody is asked', async (t) => {
+  const server = await startIngress(t);
+  const client = await RawClient.openTls(server.port('submissions'));
+  await client.line();
+  await hello(client);
+  for (const response of [PLAIN.slice(0, -1), `${PLAIN} x`, `!${PLAIN}`, 'AGFubgBzZWNyZXR', 'AA=A'])
+    assert.equal(await client.ask(`AUTH PLAIN ${response}`), '501 5.5.2 Not base64', response);
+  for (const start of ['AUTH PLAIN', 'AUTH LOGIN']) {
+    assert.match(await client.ask(start), /^334 /);
+    assert.equal(await client.ask('not base64'), '501 5.5.2 Not base64');
+  }
+  assert.match(await client.ask('AUTH PLAIN'), /^334 /);
+  assert.match(await client.ask(PLAIN), /^235 /);
+  client.destroy();
+});
+
 test('the greeting comes first, also to a client that did not wait for it', async (t) => {
   const server = await startIngress(t);
   const client = await RawClient.open(server.port('mx'));

@@ -48,18 +48,31 @@ export interface Placed {
 interface Placing {
   readonly table: LaneTable;
   readonly queueId: string;
-  readonly seen: Set<string>;
+  readonly seen: Map<string, { notify: number }>;
   readonly lanes: Map<number, Recipient[]>;
 }
 
-/** Gives the recipient to its lane, unless an earlier one is the same; says whether it did. */
+/** What stands for no NOTIFY where it meets one: failures are told anyway, delays as configured (RFC 3461 §4.1). */
+const UNSAID = NOTIFY.FAILURE | NOTIFY.DELAY;
+
+/** Two wishes about one recipient: whoever wants to be told is; silence only where both asked for it. */
+function mergeNotify(one: number, other: number): number {
+  if (one === other || other === NOTIFY.NEVER) return one;
+  return one === NOTIFY.NEVER ? other : (one || UNSAID) | (other || UNSAID);
+}
+
+/** Gives the recipient to its lane, unless an earlier one is the same, which then speaks for both; says whether it did. */
 function place({ table, queueId, seen, lanes }: Placing, target: Target, recipient: Omit<Recipient, 'nextHop'>): boolean {
   const domain = canonicalDomain(splitAddress(target.address)?.domain ?? '');
   const identity = identityOf(target, domain);
-  if (seen.has(identity)) return false;
-  seen.add(identity);
+  const earlier = seen.get(identity);
+  if (earlier !== undefined) {
+    earlier.notify = mergeNotify(earlier.notify, recipient.notify);
+    return false;
+  }
   const lane = laneOf(table, { domain, queueId, local: !isRemote(target) });
   const placed: Recipient = { ...recipient, nextHop: recipient.verdict ? undefined : nextHopOf(target, domain) };
+  seen.set(identity, placed);
   const inLane = lanes.get(lane);
   if (inLane) inLane.push(placed);
   else lanes.set(lane, [placed]);
@@ -78,7 +91,8 @@ const EXPANDED: Verdict = {
 };
 
 /**
- * Recipients of a message by lane, each once: of two ordinals that lead to one recipient the first has it. Where success is
+ * Recipients of a message by lane, each once: of two ordinals that lead to one recipient the first has it, and
+ * their wishes to be notified are joined. Where success is
  * to be notified, an address that leads to several is one recipient more, which carries that wish; else a forged sender
  * could be sent as many reports as a list has members.
  */
@@ -87,7 +101,7 @@ export function placeRecipients(
   expansionOf: (forwardPath: string) => Expansion,
   table: LaneTable,
 ): Placed {
-  const placing: Placing = { table, queueId: envelope?.queueId ?? '', seen: new Set(), lanes: new Map() };
+  const placing: Placing = { table, queueId: envelope?.queueId ?? '', seen: new Map(), lanes: new Map() };
   const placements = new Map<Placement, number>();
   recipients.forEach((accepted, ordinal) => {
     const { forwardPath, orcpt, notify } = accepted;

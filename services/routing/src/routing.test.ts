@@ -135,6 +135,34 @@ test('success of an address that leads to several is reported once, by the addre
   assert.equal(enqueuedIn(log)[0]?.enqueued.expandedRecipients, 6);
 });
 
+test('two ordinals that lead to one recipient: whoever wants to be told is, silence only where both asked for it', async () => {
+  const wishes: readonly (readonly [number, number, number])[] = [
+    [1, 1, 1],
+    [1, 2, 2],
+    [4, 1, 4],
+    [2, 4, 6],
+    [0, 1, 0],
+    [1, 0, 0],
+    [0, 2, 14],
+    [8, 0, 12],
+    [0, 0, 0],
+  ];
+  const { log, start, stop } = createBench((path) => remote(path.replace(/^alias-/, '')));
+  await start();
+  const recipients = wishes.flatMap(([one, other], at) => [
+    { forwardPath: `r${at}@one.example`, notify: one, orcpt: '' },
+    { forwardPath: `alias-r${at}@one.example`, notify: other, orcpt: '' },
+  ]);
+  await accept(log, accepted('Q1', [], { recipients }));
+  await committed(log, 1);
+  await stop();
+  const found = new Map(recipientsIn(log).map(({ address, notify }) => [address, notify]));
+  assert.deepEqual(
+    wishes.map((_, at) => found.get(`r${at}@one.example`)),
+    wishes.map(([, , joined]) => joined),
+  );
+});
+
 test('an alias of 10,000 recipients in one lane is cut into chunks that the log takes', async () => {
   const path = 'all@here.example';
   const addresses = Array.from({ length: 10_000 }, (_, at) => `${'x'.repeat(50)}${at}@one.example`);

@@ -117,5 +117,13 @@ function refuseAuth(dialog: Dialog, argument: string): SmtpReply | undefined {
   if (dialog.helo === '') return REFUSALS.helloFirst;
   if (!dialog.isSecure) return REFUSALS.tlsRequired;
   if (dialog.transaction) return REFUSALS.authInTransaction;
-  return argument === '' ? REFUSALS.needsParameter : undefined;
+  if (argument === '') return REFUSALS.needsParameter;
+  const space = argument.indexOf(' ');
+  const response = space < 0 ? '=' : argument.slice(space + 1);
+  return response === '=' || isBase64(response) ? undefined : REFUSALS.badBase64;
 }
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** RFC 4648 §4, with padding, as RFC 4954 §4 wants it: the exchange itself would take anything. */
+export const isBase64 = (text: string): boolean => BASE64.test(text);

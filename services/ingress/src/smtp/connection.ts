@@ -8,7 +8,7 @@ import type { Listener } from '../deps.ts';
 import { acceptMessage, type Tls } from '../message/accept.ts';
 import { Body } from '../message/body.ts';
 import { REFUSALS, reasonOf } from '../replies.ts';
-import { type Action, answerCommand, decodeCommand } from '../session/commands.ts';
+import { type Action, answerCommand, decodeCommand, isBase64 } from '../session/commands.ts';
 import { type Client, createDialog, type Dialog, endTransaction } from '../session/dialog.ts';
 import { lookAhead } from '../session/envelope.ts';
 import { answerLogin, type Credentials } from '../session/login.ts';
@@ -98,6 +98,7 @@ export class IngressConnection extends SMTPConnection {
       if (text === undefined) return this.answer(REFUSALS.badOctets);
       const saslStep = this._nextHandler;
       this._nextHandler = false;
+      if (saslStep && text !== '*' && !isBase64(text)) return this.answer(REFUSALS.badBase64);
       if (saslStep) return this.runBase((done) => saslStep.call(this, line, done));
       return this.command(text);
     }, next);

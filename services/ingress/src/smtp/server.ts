@@ -10,11 +10,13 @@ import { IngressConnection, type Seat } from './connection.ts';
 
 /** How long a refused client may take to read its 421. */
 const LINGER_MS = 5000;
+const RING_EVERY_MS = 1000;
 
 /** One listener's server. Counts a connection from its first packet, so that handshakes that never end count too. */
 export class IngressServer extends SMTPServer {
   readonly core: Core;
   readonly listener: Listener;
+  private rangAtMs = Number.NEGATIVE_INFINITY;
   private readonly seats = new WeakMap<Socket, Seat>();
   private readonly sockets = new Set<Socket>();
   private readonly bySession = new WeakMap<SMTPServerSession, IngressConnection>();
@@ -35,7 +37,7 @@ export class IngressServer extends SMTPServer {
     });
     this.core = core;
     this.listener = listener;
-    this.on('error', (error) => core.logger.debug({ listener, reason: error.message }, 'ingress.connection.failed'));
+    this.on('error', (error) => this.noteError(error));
   }
 
   override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
@@ -112,6 +114,21 @@ export class IngressServer extends SMTPServer {
         callback(Object.assign(new Error(REFUSALS.authUnavailable.text), { responseCode: REFUSALS.authUnavailable.code }));
       },
     );
+  }
+
+  /** A client's trouble is its own; connections that we cannot take are ours, and ring once a second. */
+  private noteError(error: NodeJS.ErrnoException): void {
+    const { core, listener } = this;
+    const isOurs = error.syscall === 'accept';
+    if (!isOurs) {
+      core.logger.debug({ listener, reason: error.message }, 'ingress.connection.failed');
+      return;
+    }
+    core.meters.acceptFailures.inc();
+    const nowMs = core.clock.nowMs();
+    if (nowMs - this.rangAtMs < RING_EVERY_MS) return;
+    this.rangAtMs = nowMs;
+    core.logger.error({ listener, reason: error.message, cure: 'raise the limit of open files' }, 'ingress.accept.failed');
   }
 
   get sessions(): readonly IngressConnection[] {

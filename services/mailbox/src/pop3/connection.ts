@@ -179,7 +179,8 @@ async function logIn(running: Running, { login, password }: Credentials): Promis
     return { is: 'unavailable' };
   }
   meters.loggedIn('wrong');
-  logger.info({ client, login }, 'mailbox.login.refused');
+  // Without the name: people type their password there.
+  logger.info({ client }, 'mailbox.login.refused');
   let cancel = () => {};
   const pause = new Promise<void>((resolve) => {
     cancel = clock.after(config.authFailureDelayMs, resolve);
