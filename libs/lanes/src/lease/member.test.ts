@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Kind } from '@angarium/records';
+import type { LeaseAction } from './action.ts';
 import { createChance } from './fixtures/chance.ts';
 import type { WorldOptions } from './fixtures/model.ts';
 import type { Worker } from './fixtures/worker.ts';
 import { World } from './fixtures/world.ts';
 import { createLeaseFold } from './fold.ts';
+import type { LeaseRecord } from './lease.ts';
 import { createLeaseMember } from './member.ts';
 
 const SETTLED_MS = 20_000;
@@ -278,42 +280,49 @@ test('a worker that is full still takes what fits when nobody else does', () => 
   assert.ok(count(world, 'refuse') > 0);
 });
 
-test('alone behind a lock nobody is waited for', () => {
+/** Half a second of a worker that is alone with its log, from its start on; what it began. */
+function liveAlone(records: LeaseRecord[], incarnation: string, startMs: number): number[] {
+  const at = (ms: number) => ({ monotonicMs: ms, wallMs: startMs + ms });
   const member = createLeaseMember({
     worker: 'anna',
-    incarnation: 'anna/1',
-    logId: 'log',
+    incarnation,
+    logId: `log of ${incarnation}`,
     address: '',
     laneCount: 4,
     laneTableVersion: 1,
     recipientBudget: 1_000,
     drainsAtOnce: 1,
     isAlone: true,
-    now: { monotonicMs: 0, wallMs: 0 },
+    now: at(0),
   });
-  let offset = 0;
   const begun: number[] = [];
-  const at = (monotonicMs: number) => ({ monotonicMs, wallMs: monotonicMs });
-  const play = (actions: ReturnType<typeof member.tick>, ms: number): void => {
+  let position = 0;
+  const readOn = (ms: number): void => {
+    const batch = records.slice(position);
+    position = records.length;
+    if (batch.length > 0) play(member.read(batch, at(ms)), ms);
+  };
+  function play(actions: readonly LeaseAction[], ms: number): void {
     for (const action of actions) {
       if (action.do === 'catchUp') member.caughtUp(action.token);
-      else if (action.do === 'begin') begun.push(action.lane);
-      else if (action.do === 'append') {
-        member.settled(action.id);
-        play(
-          member.read(
-            action.kinds.map((kind) => ({ offset: offset++, appendedAtMs: 1e6 + ms, kind })),
-            at(ms),
-          ),
-          ms,
-        );
-      }
+      if (action.do === 'begin') begun.push(action.lane);
+      if (action.do !== 'append') continue;
+      for (const kind of action.kinds) records.push({ offset: records.length, appendedAtMs: startMs + ms, kind });
+      member.settled(action.id);
     }
-  };
+    readOn(ms);
+  }
   play(member.reading(0, at(0)), 0);
-  for (let ms = 50; ms <= 400; ms += 50) play(member.tick(at(ms)), ms);
-  assert.deepEqual(begun, [0, 1, 2, 3]);
-  assert.ok(begun.every((lane) => member.mayStart({ lane, epoch: 1 }, at(401))));
+  for (let ms = 50; ms <= 500; ms += 50) play(member.tick(at(ms)), ms);
+  assert.ok([...member.fold.lanes.values()].every((reign) => member.mayStart(reign, at(501))));
+  return begun;
+}
+
+test('alone behind a lock nobody is waited for, at the first start and after a kill', () => {
+  const records: LeaseRecord[] = [];
+  assert.deepEqual(liveAlone(records, 'anna/1', 1e12), [0, 1, 2, 3]);
+  assert.deepEqual(liveAlone(records, 'anna/2', 1e12 + 600), [0, 1, 2, 3]);
+  assert.deepEqual(liveAlone(records, 'anna/3', 1e12 + 86_400_000), [0, 1, 2, 3]);
 });
 
 test('a snapshot that contradicts the state halts its reader, which acts no more', () => {
