@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { MailboxTables } from '@angarium/mailbox';
 import { holdFolder, openSqlite } from '@angarium/sql';
 import type { Command } from 'commander';
 import { FORMAT_VERSION, readFormat } from '../up/format.ts';
 import { configOf } from './config.ts';
+import { copyDurably, writeDurably } from './durable-copy.ts';
 import { CommandError, type Terminal } from './terminal.ts';
 
 const MANIFEST = 'manifest.json';
@@ -47,14 +48,16 @@ async function backup(dataFolder: string, target: string): Promise<Manifest> {
     throw new CommandError(`${error.message}; stop it first: a running queue changes under the copy`);
   });
   try {
+    const paths = await filesOf(dataFolder);
+    await copyDurably(resolve(dataFolder), resolve(target), paths);
     const files = [];
-    for (const path of await filesOf(dataFolder)) {
-      await mkdir(dirname(join(target, path)), { recursive: true });
-      await cp(join(dataFolder, path), join(target, path), { preserveTimestamps: true });
-      files.push({ path, octets: (await stat(join(target, path))).size, sha256: await digest(join(target, path)) });
+    for (const path of paths) {
+      const file = join(target, path);
+      files.push({ path, octets: (await stat(file)).size, sha256: await digest(file) });
     }
     const manifest = { formatVersion, createdAt: new Date().toISOString(), files };
-    await writeFile(join(target, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+    // Last: a backup that was cut short has none, and is refused.
+    await writeDurably(join(target, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
     return manifest;
   } finally {
     await lock.release();
@@ -89,10 +92,8 @@ async function restore(source: string, dataFolder: string): Promise<Manifest> {
     if (found !== sha256) throw new CommandError(`${file}: not what was backed up (${found}); nothing was restored`);
   }
   try {
-    for (const { path } of manifest.files) {
-      await mkdir(dirname(join(dataFolder, path)), { recursive: true });
-      await cp(join(source, path), join(dataFolder, path), { preserveTimestamps: true });
-    }
+    const paths = manifest.files.map(({ path }) => path);
+    await copyDurably(resolve(source), resolve(dataFolder), paths);
     await skipRestoredUids(join(dataFolder, 'mailbox.sqlite'));
   } catch (error) {
     await rm(dataFolder, { recursive: true, force: true });
