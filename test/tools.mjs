@@ -1,9 +1,10 @@
-// Fetches the programs that tests use beyond Node into .cache/tools: swaks, and Postfix's smtp-source and smtp-sink.
+// Fetches the programs that tests use beyond Node into .cache/tools: swaks, Postfix's smtp-source and smtp-sink, Kafka's jars.
 // Nothing is installed on the machine: the packages are only unpacked. What cannot be had is said loudly; the tests
 // that need it fail in CI and are left out elsewhere.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fetchKafka } from './kafka/jars.mjs';
 
 const folder = new URL('../.cache/tools', import.meta.url).pathname;
 const bin = join(folder, 'bin');
@@ -42,6 +43,7 @@ function wrap(name, path) {
   chmodSync(join(bin, name), 0o755);
 }
 
+fetchKafka();
 if (Object.keys(PROGRAMS).every((name) => existsSync(join(bin, name)))) process.exit(0);
 try {
   mkdirSync(bin, { recursive: true });

@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { Kafka, logLevel } from 'kafkajs';
 import { fetchJars, KAFKA_VERSIONS } from './jars.mjs';
 
 /** A listener beside the plain one, with what its brokers need to be told. */
@@ -117,22 +116,26 @@ function propertiesOf(id: number, all: ReadonlyMap<number, Ports>, { folder, sec
     .join('\n');
 }
 
-/** Live brokers as the one at the address sees them; 0 while it does not answer. */
-async function brokersSeenBy(address: string): Promise<number> {
-  const admin = new Kafka({
-    brokers: [address],
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-    connectionTimeout: 500,
-    requestTimeout: 1000,
-  }).admin();
+/** Metadata, version 4, of no topic, framed. */
+const METADATA_REQUEST = Buffer.from('00000014 0003 0004 00000001 0005 7265616479 00000000 00'.replaceAll(' ', ''), 'hex');
+/** In the answer: length, correlation, throttle time, then the number of brokers. */
+const BROKERS_AT = 12;
+
+/** Live brokers as the one at the port sees them; 0 while it does not answer. */
+async function brokersSeenBy(port: number): Promise<number> {
+  const socket = connect(port, '127.0.0.1', () => socket.write(METADATA_REQUEST));
+  socket.setTimeout(1000, () => socket.destroy());
   try {
-    await admin.connect();
-    return (await admin.describeCluster()).brokers.length;
+    let answer = Buffer.alloc(0);
+    for await (const part of socket) {
+      answer = Buffer.concat([answer, part as Buffer]);
+      if (answer.length >= BROKERS_AT + 4) return answer.readInt32BE(BROKERS_AT);
+    }
+    return 0;
   } catch {
     return 0;
   } finally {
-    await admin.disconnect().catch(() => {});
+    socket.destroy();
   }
 }
 
@@ -193,7 +196,7 @@ export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
     running.set(id, started);
     void started.gone.then(() => running.delete(id));
     const deadline = performance.now() + START_TIMEOUT_MS;
-    while ((await brokersSeenBy(addressOf(id))) < seen) {
+    while ((await brokersSeenBy(ports.get(id)?.plain ?? 0)) < seen) {
       if (!running.has(id) || performance.now() > deadline) throw new Error(`broker ${id} does not start:\n${await outputOf(folder, id)}`);
       await pause(100);
     }

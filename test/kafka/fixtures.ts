@@ -17,7 +17,7 @@ export const TRIAL = {
   requestTimeoutMs: 2500,
   appendTimeoutMs: 20_000,
   maxBufferedOctets: 64 * 1024 ** 2,
-  connectionsPerBroker: 2,
+  connectionsPerBroker: 1,
   fetchWaitMs: 500,
   readAheadOctets: 32 * 1024 ** 2,
   recentOctets: 8 * 1024 ** 2,

@@ -120,14 +120,13 @@ const appending: Readonly<Record<string, Body>> = {
     });
   },
   'any partition is one of the topic’s, and none is left out': async ({ log }) => {
-    const taken = new Map<number, number>();
+    const taken = new Set<number>();
     for (let at = 0; at < 24; at++) {
       const partition = log.anyPartition('mail.lane');
-      const offset = await log.append('mail.lane', partition, [text('a')]);
-      assert.equal(offset, taken.get(partition) ?? 0);
-      taken.set(partition, offset + 1);
+      taken.add(partition);
+      await log.append('mail.lane', partition, [text('a')]);
     }
-    assert.deepEqual([...taken.keys()].toSorted(), [0, 1, 2]);
+    assert.deepEqual([...taken].toSorted(), [0, 1, 2]);
   },
   'appendedAtMs never goes back': async ({ log, reopen }) => {
     const at: number[] = [];

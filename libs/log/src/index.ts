@@ -4,7 +4,7 @@ export type { BatchSeen } from './embedded/writer.ts';
 export { type KafkaLogger, LogUnavailable } from './kafka/cluster.ts';
 export type { KafkaAccess, SaslMechanism } from './kafka/connection.ts';
 export { type KafkaLogOptions, openKafkaLog } from './kafka/kafka-log.ts';
-export { checkTopics, createTopics, type TopicsChange, type TopicsOptions, type TopicsReport } from './kafka/topics.ts';
+export { checkTopics, createTopics, missingTopics, type TopicsChange, type TopicsOptions, type TopicsReport } from './kafka/topics.ts';
 export type { BatchWritten } from './kafka/writer.ts';
 export {
   type AppendFate,

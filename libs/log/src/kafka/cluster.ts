@@ -1,12 +1,5 @@
 import type { TopicName } from '../port.ts';
-import {
-  type BrokerAddress,
-  type BrokerConnection,
-  BrokerTrouble,
-  createBrokerConnection,
-  errorName,
-  type KafkaAccess,
-} from './connection.ts';
+import { type BrokerAddress, BrokerConnection, BrokerTrouble, errorName, type KafkaAccess } from './connection.ts';
 
 /** The cluster does not answer, or answers that something is not there; the text says what. */
 export class LogUnavailable extends Error {
@@ -116,7 +109,7 @@ function createNodes(options: ClusterOptions) {
       if (found) return found;
       const address = addresses.get(node);
       if (address === undefined) throw new BrokerTrouble(`broker ${node} is not known`, { isSent: false, isSilent: false });
-      const made = createBrokerConnection(address, options);
+      const made = new BrokerConnection(address, options);
       connections.set(key, made);
       return made;
     },
@@ -150,7 +143,7 @@ function createMetadataReader(options: ClusterOptions, nodes: Nodes) {
   const ask = async (connection: BrokerConnection, topics: readonly string[]) =>
     (await connection.call('Metadata', { topics, allowAutoTopicCreation: false }, timeoutMs)) as Metadata;
   const askFirst = async (text: string, topics: readonly string[]) => {
-    const connection = createBrokerConnection(parseAddress(text), options);
+    const connection = new BrokerConnection(parseAddress(text), options);
     try {
       return await ask(connection, topics);
     } finally {

@@ -47,15 +47,6 @@ export interface OwnRequest<T> {
   readonly decode: (payload: Buffer) => T;
 }
 
-/** One connection to a broker, opened when it is first used. One request at a time, as the broker serves them. */
-export interface BrokerConnection {
-  /** Response as it was decoded: error codes are the caller's to look at. @throws BrokerTrouble */
-  call(apiName: string, args: object, timeoutMs: number): Promise<unknown>;
-  /** @throws BrokerTrouble */
-  ask<T>(request: OwnRequest<T>, timeoutMs: number): Promise<T>;
-  close(): void;
-}
-
 const names = new Map(kafkaErrors.errorCodes.map(({ code, type, message }) => [code, `${type}: ${message}`]));
 /** "NOT_ENOUGH_REPLICAS: …" */
 export const errorName = (code: number): string => names.get(code) ?? `error ${code}`;
@@ -66,7 +57,7 @@ const API_VERSIONS_VERSION = 2;
 
 async function tlsOptions({ tls }: KafkaAccess): Promise<TlsOptions | null> {
   if (tls === undefined) return null;
-  const read = async (file: string | undefined) => (file === undefined ? undefined : await readFile(file));
+  const read = async (file: string | undefined) => (file === undefined ? undefined : readFile(file));
   const [ca, cert, key] = [await read(tls.authorityFile), await read(tls.certificateFile), await read(tls.keyFile)];
   return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
 }
@@ -160,78 +151,101 @@ interface Waiting {
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-export function createBrokerConnection(address: BrokerAddress, access: KafkaAccess): BrokerConnection {
-  const name = `${address.host}:${address.port}`;
-  let waiting: Waiting[] = [];
-  let opened: Opened | undefined;
-  let isRunning = false;
-  let isClosed = false;
+/** One connection to a broker, opened when it is first used. One request at a time, as the broker serves them. */
+export class BrokerConnection {
+  readonly #address: BrokerAddress;
+  readonly #access: KafkaAccess;
+  readonly #name: string;
+  readonly #waiting: Waiting[] = [];
+  #opened: Opened | undefined;
+  #isRunning = false;
+  #isClosed = false;
 
-  const connect = async (): Promise<Opened> => {
-    if (opened?.connection.isConnected()) return opened;
+  constructor(address: BrokerAddress, access: KafkaAccess) {
+    this.#address = address;
+    this.#access = access;
+    this.#name = `${address.host}:${address.port}`;
+  }
+
+  /** Response as it was decoded: error codes are the caller's to look at. @throws BrokerTrouble */
+  call(apiName: string, args: object, timeoutMs: number): Promise<unknown> {
+    return this.#enqueue((encode) => unparsed(encode(apiName, args)), timeoutMs);
+  }
+
+  /** @throws BrokerTrouble */
+  async ask<T>(request: OwnRequest<T>, timeoutMs: number): Promise<T> {
+    return (await this.#enqueue(() => ownProtocol(request), timeoutMs)) as T;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#drop(new Error('closed'));
+    this.#rejectWaiting(new BrokerTrouble(`connection to ${this.#name} is closed`, { isSent: false, isSilent: false }));
+  }
+
+  #enqueue(protocol: Waiting['protocol'], timeoutMs: number): Promise<unknown> {
+    if (this.#isClosed)
+      return Promise.reject(new BrokerTrouble(`connection to ${this.#name} is closed`, { isSent: false, isSilent: false }));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ protocol, timeoutMs, resolve, reject });
+      if (this.#isRunning) return;
+      this.#isRunning = true;
+      void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+      try {
+        next.resolve(await this.#send(await this.#connect(), next));
+      } catch (error) {
+        next.reject(error);
+        // Whoever waits behind it would wait as long for the same trouble.
+        const isSilent = error instanceof BrokerTrouble && error.isSilent;
+        this.#rejectWaiting(new BrokerTrouble(reasonOf(error), { isSent: false, isSilent }));
+      }
+    }
+    this.#isRunning = false;
+  }
+
+  #rejectWaiting(trouble: BrokerTrouble): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(trouble);
+  }
+
+  async #connect(): Promise<Opened> {
+    if (this.#opened?.connection.isConnected()) return this.#opened;
     try {
-      opened = await open(address, access);
+      const opened = await open(this.#address, this.#access);
+      opened.connection.socket?.once('close', () => {
+        if (this.#opened === opened) this.#opened = undefined;
+      });
+      this.#opened = opened;
+      if (this.#isClosed) this.#drop(new Error('closed'));
+      return opened;
     } catch (error) {
       const isSilent = /timeout|no answer/.test(reasonOf(error));
-      throw new BrokerTrouble(`cannot connect to broker ${name}: ${reasonOf(error)}`, { isSent: false, isSilent, cause: error });
+      throw new BrokerTrouble(`cannot connect to broker ${this.#name}: ${reasonOf(error)}`, { isSent: false, isSilent, cause: error });
     }
-    const { socket } = opened.connection;
-    const mine = opened;
-    socket?.once('close', () => {
-      if (opened === mine) opened = undefined;
-    });
-    if (isClosed) drop(new Error('closed'));
-    return mine;
-  };
-  const drop = (reason: Error) => {
-    if (opened) destroy(opened.connection, reason);
-    opened = undefined;
-  };
-  const send = async ({ connection, encode }: Opened, { protocol, timeoutMs }: Waiting): Promise<unknown> => {
+  }
+
+  async #send({ connection, encode }: Opened, { protocol, timeoutMs }: Waiting): Promise<unknown> {
     let isSilent = false;
     const late = setTimeout(() => {
       isSilent = true;
-      drop(new Error(`no answer within ${timeoutMs} ms`));
+      this.#drop(new Error(`no answer within ${timeoutMs} ms`));
     }, timeoutMs);
     try {
       return await connection.send({ ...protocol(encode), requestTimeout: timeoutMs, logResponseError: false });
     } catch (error) {
-      drop(error as Error);
-      throw new BrokerTrouble(`broker ${name}: ${reasonOf(error)}`, { isSent: true, isSilent, cause: error });
+      this.#drop(error as Error);
+      throw new BrokerTrouble(`broker ${this.#name}: ${reasonOf(error)}`, { isSent: true, isSilent, cause: error });
     } finally {
       clearTimeout(late);
     }
-  };
-  const run = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      try {
-        next.resolve(await send(await connect(), next));
-      } catch (error) {
-        next.reject(error);
-        // Whoever waits behind it would wait as long for the same trouble.
-        const unsent = new BrokerTrouble(reasonOf(error), { isSent: false, isSilent: error instanceof BrokerTrouble && error.isSilent });
-        for (const { reject } of waiting.splice(0)) reject(unsent);
-      }
-    }
-    isRunning = false;
-  };
-  const enqueue = (protocol: Waiting['protocol'], timeoutMs: number): Promise<unknown> =>
-    new Promise((resolve, reject) => {
-      if (isClosed) return reject(new BrokerTrouble(`connection to ${name} is closed`, { isSent: false, isSilent: false }));
-      waiting.push({ protocol, timeoutMs, resolve, reject });
-      if (isRunning) return;
-      isRunning = true;
-      void run();
-    });
-  return {
-    call: (apiName, args, timeoutMs) => enqueue((encode) => unparsed(encode(apiName, args)), timeoutMs),
-    ask: async <T>(request: OwnRequest<T>, timeoutMs: number) => (await enqueue(() => ownProtocol(request), timeoutMs)) as T,
-    close: () => {
-      isClosed = true;
-      const reason = new BrokerTrouble(`connection to ${name} is closed`, { isSent: false, isSilent: false });
-      for (const { reject } of waiting.splice(0)) reject(reason);
-      waiting = [];
-      drop(new Error('closed'));
-    },
-  };
+  }
+
+  #drop(reason: Error): void {
+    if (this.#opened) destroy(this.#opened.connection, reason);
+    this.#opened = undefined;
+  }
 }

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type GroupBatch, type GroupOptions, type LogRecord, OffsetGap, type TopicName } from '../port.ts';
 import type { Cluster, KafkaLogger } from './cluster.ts';
-import { createMembership, type Generation, type Membership, type MembershipOptions, type Standing } from './membership.ts';
+import { type Generation, Membership, type MembershipOptions, type Standing } from './membership.ts';
 import type { PartitionRef } from './messages.ts';
+import type { Subscription } from './reading.ts';
 import type { Reads } from './reads.ts';
-import type { Subscription, Subscriptions } from './subscriptions.ts';
+import type { Subscriptions } from './subscriptions.ts';
 
 export interface GroupsOptions extends MembershipOptions {
   readonly logger: KafkaLogger;
@@ -252,7 +253,7 @@ export async function consumeAsGroup(deps: GroupDeps, group: GroupOptions): Prom
   const { cluster, closed, options } = deps;
   const signal = AbortSignal.any([group.signal, closed]);
   const ref = { group: cluster.nameOf(group.group as TopicName), topics: group.topics.map(cluster.nameOf) };
-  const membership = createMembership(cluster, ref, options);
+  const membership = new Membership(cluster, ref, options);
   const halted = new Set<string>();
   try {
     for (;;) {
@@ -275,6 +276,6 @@ export async function committedOf(
   at: PartitionRef,
 ): Promise<number> {
   const ref = { group: deps.cluster.nameOf(group as TopicName), topics: [at.topic] };
-  const committed = await createMembership(deps.cluster, ref, deps.options).committed([at]);
+  const committed = await new Membership(deps.cluster, ref, deps.options).committed([at]);
   return committed.get(keyOf(at)) ?? (await deps.reads.marks(at)).low;
 }

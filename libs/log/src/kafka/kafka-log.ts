@@ -4,10 +4,10 @@ import { AppendFailed, type Log, type LogRecord, type TopicName } from '../port.
 import { type Cluster, type ClusterOptions, createCluster, LogUnavailable } from './cluster.ts';
 import { committedOf, consumeAsGroup } from './group.ts';
 import type { PartitionRef } from './messages.ts';
-import { createReads, type Reads } from './reads.ts';
+import { Reads } from './reads.ts';
 import { createRecent, type Recent } from './recent.ts';
-import { createSubscriptions, type Subscriptions } from './subscriptions.ts';
-import { type BatchWritten, createWriter, type Writer } from './writer.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { type BatchWritten, Writer } from './writer.ts';
 
 export interface KafkaLogOptions extends ClusterOptions {
   /** Topics that this process uses, with the fewest partitions that each must have; a topic that has more keeps them. */
@@ -39,18 +39,28 @@ export interface KafkaLogOptions extends ClusterOptions {
 const COMMIT_GAP_MS = 100;
 const CONTROL_READ_OCTETS = 1024 ** 2;
 
+/** The first topic that is missing or too small, in words. */
+function shortTopic(cluster: Cluster, { partitions }: KafkaLogOptions): string | undefined {
+  for (const [topic, wanted] of Object.entries(partitions)) {
+    const name = cluster.nameOf(topic as TopicName);
+    const found = cluster.partitionsOf(name)?.length ?? 0;
+    if (found < wanted) return `topic ${name} has ${found} of ${wanted} partitions: run \`angarium topics create\``;
+  }
+  return undefined;
+}
+
 /** The cluster, when it answers and has what the options ask for. */
-async function openCluster(options: KafkaLogOptions, topics: readonly TopicName[]): Promise<Cluster> {
-  const cluster = createCluster(options, topics);
+async function openCluster(options: KafkaLogOptions): Promise<Cluster> {
+  const cluster = createCluster(options, Object.keys(options.partitions) as TopicName[]);
+  const deadlineMs = performance.now() + options.requestTimeoutMs * 2;
   try {
-    await cluster.refresh();
-    for (const topic of topics) {
-      const name = cluster.nameOf(topic);
-      const found = cluster.partitionsOf(name)?.length ?? 0;
-      const wanted = options.partitions[topic] ?? 1;
-      if (found < wanted) throw new LogUnavailable(`topic ${name} has ${found} of ${wanted} partitions: run \`angarium topics create\``);
+    for (;;) {
+      await cluster.refresh();
+      const short = shortTopic(cluster, options);
+      if (short === undefined) return cluster;
+      // A broker may not have heard yet of a topic that was just made.
+      if (performance.now() > deadlineMs) throw new LogUnavailable(short);
     }
-    return cluster;
   } catch (error) {
     cluster.close();
     throw error;
@@ -78,9 +88,9 @@ async function readIncarnation(reads: Reads, topic: string, incarnationOf: (reco
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const topics = Object.keys(options.partitions) as TopicName[];
-  const cluster = await openCluster(options, topics);
+  const cluster = await openCluster(options);
   const { requestTimeoutMs, appendTimeoutMs, incarnationOf } = options;
-  const reads = createReads(cluster, { requestTimeoutMs, timeoutMs: appendTimeoutMs });
+  const reads = new Reads(cluster, { requestTimeoutMs, timeoutMs: appendTimeoutMs });
   try {
     const control = cluster.nameOf('mail.control');
     const incarnation = incarnationOf === undefined ? 1 : await readIncarnation(reads, control, incarnationOf);
@@ -176,8 +186,8 @@ function createLog(opened: Opened): Log {
     checkPartition(partition, partitions(topic), topic);
     return { topic: cluster.nameOf(topic), partition };
   };
-  const subscriptions = createSubscriptions(cluster, reads, options);
-  const writer = createWriter(cluster, { ...options, observe, observeRepeat });
+  const subscriptions = new Subscriptions(cluster, reads, options);
+  const writer = new Writer(cluster, { ...options, observe, observeRepeat });
   const closed = new AbortController();
   const parts: Parts = { ...opened, writer, subscriptions, recent: createRecent(options.recentOctets), closed, placeOf };
   const groupsOptions = { ...options, commitGapMs: COMMIT_GAP_MS };

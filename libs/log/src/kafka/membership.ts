@@ -26,17 +26,6 @@ export interface PositionOf extends PartitionRef {
   readonly offset: number;
 }
 
-/** A member of a Kafka consumer group, by the classic protocol. */
-export interface Membership {
-  /** Joins and waits for the assignment. Undefined when the signal aborts. */
-  join(signal: AbortSignal): Promise<Generation | undefined>;
-  heartbeat(generation: Generation): Promise<Standing>;
-  commit(generation: Generation, positions: readonly PositionOf[]): Promise<Standing>;
-  /** Offset by "topic/partition", for those that were committed. */
-  committed(partitions: readonly PartitionRef[]): Promise<ReadonlyMap<string, number>>;
-  leave(): Promise<void>;
-}
-
 const MEMBER_ID_REQUIRED = 79;
 const UNKNOWN_MEMBER = 25;
 const REBALANCE_IN_PROGRESS = 27;
@@ -102,6 +91,11 @@ interface GroupRequest<T> {
   readonly codeOf: (answer: T) => number;
   readonly timeoutMs?: number;
   readonly purpose?: 'group' | 'commit';
+  readonly tries?: number;
+}
+
+interface Synced extends Plain {
+  readonly memberAssignment: Buffer;
 }
 
 interface Plain {
@@ -129,138 +123,158 @@ export interface GroupRef {
   readonly topics: readonly string[];
 }
 
-export function createMembership(cluster: Cluster, { group, topics }: GroupRef, options: MembershipOptions): Membership {
-  const { requestTimeoutMs, sessionTimeoutMs, rebalanceTimeoutMs } = options;
-  const groupId = group;
-  let coordinator: number | undefined;
-  let member = '';
+/** A member of a Kafka consumer group, by the classic protocol. */
+export class Membership {
+  readonly #cluster: Cluster;
+  readonly #ref: GroupRef;
+  readonly #options: MembershipOptions;
+  #coordinator: number | undefined;
+  #member = '';
 
-  const findCoordinator = async (): Promise<number> => {
-    for (const node of cluster.brokers().toSorted((a, b) => Number(cluster.isAvoided(a)) - Number(cluster.isAvoided(b)))) {
+  constructor(cluster: Cluster, ref: GroupRef, options: MembershipOptions) {
+    this.#cluster = cluster;
+    this.#ref = ref;
+    this.#options = options;
+  }
+
+  /** Joins and waits for the assignment. Undefined when the signal aborts. */
+  async join(signal: AbortSignal): Promise<Generation | undefined> {
+    // A join waits in the broker for the other members: an abort closes the way it went.
+    const abort = () => {
+      if (this.#coordinator !== undefined) this.#cluster.disconnect(this.#coordinator, 'group');
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      while (!signal.aborted) {
+        const generation = await this.#joinOnce(signal).catch((error: unknown) => {
+          if (!signal.aborted) throw error;
+          return undefined;
+        });
+        if (generation) return generation;
+      }
+      return undefined;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async heartbeat({ id, member: memberId }: Generation): Promise<Standing> {
+    const args = { groupId: this.#ref.group, groupGenerationId: id, memberId, groupInstanceId: null };
+    return this.#standingOf(plainCode(await this.#ask<Plain>({ name: 'Heartbeat', args, codeOf: plainCode })));
+  }
+
+  async commit({ id, member: memberId }: Generation, positions: readonly PositionOf[]): Promise<Standing> {
+    const topics = byTopic(positions.map((position) => ({ ...position, metadata: '' })));
+    const args = { groupId: this.#ref.group, groupGenerationId: id, memberId, topics };
+    const answer = await this.#ask<Partitioned>({ name: 'OffsetCommit', args, codeOf: partitionedCode, purpose: 'commit' });
+    return this.#standingOf(partitionedCode(answer));
+  }
+
+  /** Offset by "topic/partition", for those that were committed. */
+  async committed(partitions: readonly PartitionRef[]): Promise<ReadonlyMap<string, number>> {
+    const args = { groupId: this.#ref.group, topics: byTopic(partitions) };
+    const answer = await this.#ask<Partitioned>({ name: 'OffsetFetch', args, codeOf: partitionedCode, purpose: 'commit' });
+    this.#standingOf(partitionedCode(answer));
+    return new Map(
+      answer.responses.flatMap(({ topic, partitions: some }) =>
+        some.filter(({ offset }) => Number(offset) >= 0).map(({ partition, offset }) => [`${topic}/${partition}`, Number(offset)] as const),
+      ),
+    );
+  }
+
+  async leave(): Promise<void> {
+    if (this.#member === '') return;
+    const args = { groupId: this.#ref.group, memberId: this.#member, groupInstanceId: null };
+    this.#member = '';
+    // Without it the group waits for the session's end.
+    await this.#ask<Plain>({ name: 'LeaveGroup', args, codeOf: plainCode, tries: 2 }).catch(() => {});
+  }
+
+  async #findCoordinator(): Promise<number> {
+    const { group: groupId } = this.#ref;
+    const byHealth = this.#cluster.brokers().toSorted((a, b) => Number(this.#cluster.isAvoided(a)) - Number(this.#cluster.isAvoided(b)));
+    for (const node of byHealth) {
       try {
-        const answer = await cluster.connection(node, 'metadata').call('GroupCoordinator', { groupId }, requestTimeoutMs);
-        const { errorCode, coordinator: found } = answer as { errorCode: number; coordinator: { nodeId: number } };
-        if (errorCode === 0) return found.nodeId;
+        const { requestTimeoutMs } = this.#options;
+        const answer = await this.#cluster.connection(node, 'metadata').call('GroupCoordinator', { groupId }, requestTimeoutMs);
+        const { errorCode, coordinator } = answer as { errorCode: number; coordinator: { nodeId: number } };
+        if (errorCode === 0) return coordinator.nodeId;
       } catch (error) {
         if (!(error instanceof BrokerTrouble)) throw error;
-        cluster.suspect(node, error);
+        this.#cluster.suspect(node, error);
       }
     }
     throw new BrokerTrouble(`no broker knows the coordinator of group ${groupId}`, { isSent: false, isSilent: false });
-  };
-  /** Asks the coordinator; where it moves or does not answer, the new one. Other error codes are the caller's. */
-  const ask = async <T>(request: GroupRequest<T>, signal?: AbortSignal): Promise<T> => {
-    const { name, args, codeOf, timeoutMs = requestTimeoutMs, purpose = 'group' } = request;
+  }
+
+  /** Asks the coordinator; where it moves or does not answer, the new one. Codes that do not pass are the caller's. */
+  async #ask<T>(request: GroupRequest<T>, signal?: AbortSignal): Promise<T> {
+    const { name, args, codeOf, timeoutMs = this.#options.requestTimeoutMs, purpose = 'group', tries = TRIES } = request;
     let reason = 'stopped';
-    for (let tries = 0; tries < TRIES && !signal?.aborted; tries++) {
+    for (let at = 0; at < tries && !signal?.aborted; at++) {
       try {
-        coordinator ??= await findCoordinator();
-        const answer = (await cluster.connection(coordinator, purpose).call(name, args, timeoutMs)) as T;
-        const code = codeOf(answer);
-        if (!isRetried(code)) return answer;
-        reason = errorName(code);
+        this.#coordinator ??= await this.#findCoordinator();
+        const answer = (await this.#cluster.connection(this.#coordinator, purpose).call(name, args, timeoutMs)) as T;
+        if (!isRetried(codeOf(answer))) return answer;
+        reason = errorName(codeOf(answer));
       } catch (error) {
         if (!(error instanceof BrokerTrouble)) throw error;
         if (signal?.aborted) break;
-        if (coordinator !== undefined) cluster.suspect(coordinator, error);
+        if (this.#coordinator !== undefined) this.#cluster.suspect(this.#coordinator, error);
         reason = error.message;
-        await cluster.refresh().catch(() => {});
+        await this.#cluster.refresh().catch(() => {});
       }
-      coordinator = undefined;
-      await pause(RETRY_MS * Math.min(tries + 1, 5), undefined, signal && { signal }).catch(() => {});
+      this.#coordinator = undefined;
+      await pause(RETRY_MS * Math.min(at + 1, 5), undefined, signal && { signal }).catch(() => {});
     }
-    throw new LogUnavailable(`group ${groupId}: ${reason}`);
-  };
-  const all = (): readonly PartitionRef[] =>
-    topics.flatMap((topic) => (cluster.partitionsOf(topic) ?? []).map((_, partition) => ({ topic, partition })));
+    throw new LogUnavailable(`group ${this.#ref.group}: ${reason}`);
+  }
 
-  const joinOnce = async (signal: AbortSignal): Promise<Generation | undefined> => {
+  /** One round; undefined when it must be tried again. */
+  async #joinOnce(signal: AbortSignal): Promise<Generation | undefined> {
+    const { sessionTimeoutMs, rebalanceTimeoutMs, requestTimeoutMs } = this.#options;
     const args = {
-      ...{ groupId, sessionTimeout: sessionTimeoutMs, rebalanceTimeout: rebalanceTimeoutMs, memberId: member, protocolType: 'consumer' },
-      groupProtocols: [{ name: PROTOCOL, metadata: encodeSubscription(topics) }],
+      ...{ groupId: this.#ref.group, memberId: this.#member, protocolType: 'consumer' },
+      ...{ sessionTimeout: sessionTimeoutMs, rebalanceTimeout: rebalanceTimeoutMs },
+      groupProtocols: [{ name: PROTOCOL, metadata: encodeSubscription(this.#ref.topics) }],
     };
-    const joined = await ask<Joined>(
-      { name: 'JoinGroup', args, codeOf: plainCode, timeoutMs: rebalanceTimeoutMs + requestTimeoutMs },
-      signal,
-    );
-    if (joined.errorCode === MEMBER_ID_REQUIRED) {
-      member = joined.memberId;
-      return undefined;
+    const timeoutMs = rebalanceTimeoutMs + requestTimeoutMs;
+    const joined = await this.#ask<Joined>({ name: 'JoinGroup', args, codeOf: plainCode, timeoutMs }, signal);
+    if (joined.errorCode === MEMBER_ID_REQUIRED) this.#member = joined.memberId;
+    else if (this.#isIn(joined.errorCode)) {
+      this.#member = joined.memberId;
+      return this.#sync(joined, signal);
     }
-    if (LOST.has(joined.errorCode)) member = '';
-    if (joined.errorCode !== 0 && !LOST.has(joined.errorCode) && joined.errorCode !== REBALANCE_IN_PROGRESS)
-      throw new LogUnavailable(`group ${groupId}: ${errorName(joined.errorCode)}`);
-    if (joined.errorCode !== 0) return undefined;
-    member = joined.memberId;
-    const { generationId, leaderId, members } = joined;
-    const shares =
-      leaderId === member
-        ? assign(
-            members.map(({ memberId }) => memberId),
-            all(),
-          )
-        : new Map<string, readonly PartitionRef[]>();
-    const groupAssignment = [...shares].map(([memberId, share]) => ({ memberId, memberAssignment: encodeAssignment(share) }));
-    const syncArgs = { groupId, generationId, memberId: member, groupAssignment };
-    const sync = { name: 'SyncGroup', args: syncArgs, codeOf: plainCode, timeoutMs: rebalanceTimeoutMs };
-    const synced = await ask<Plain & { readonly memberAssignment: Buffer }>(sync, signal);
-    if (LOST.has(synced.errorCode)) member = '';
-    if (synced.errorCode !== 0) return undefined;
-    return { id: generationId, member, assigned: decodeAssignment(synced.memberAssignment) };
-  };
-  const standingOf = (code: number): Standing => {
+    return undefined;
+  }
+
+  /** The leader of the group deals the partitions out; all learn what they got. */
+  async #sync({ generationId, leaderId, members }: Joined, signal: AbortSignal): Promise<Generation | undefined> {
+    const member = this.#member;
+    const names = members.map(({ memberId }) => memberId);
+    const shares = leaderId === member ? [...assign(names, this.#partitions())] : [];
+    const groupAssignment = shares.map(([memberId, share]) => ({ memberId, memberAssignment: encodeAssignment(share) }));
+    const args = { groupId: this.#ref.group, generationId, memberId: member, groupAssignment };
+    const { rebalanceTimeoutMs: timeoutMs } = this.#options;
+    const synced = await this.#ask<Synced>({ name: 'SyncGroup', args, codeOf: plainCode, timeoutMs }, signal);
+    return this.#isIn(synced.errorCode) ? { id: generationId, member, assigned: decodeAssignment(synced.memberAssignment) } : undefined;
+  }
+
+  #partitions(): readonly PartitionRef[] {
+    return this.#ref.topics.flatMap((topic) => (this.#cluster.partitionsOf(topic) ?? []).map((_, partition) => ({ topic, partition })));
+  }
+
+  /** False when the round is to be tried again. */
+  #isIn(code: number): boolean {
+    const standing = this.#standingOf(code);
+    if (standing === 'lost') this.#member = '';
+    return standing === 'good';
+  }
+
+  #standingOf(code: number): Standing {
     if (code === 0) return 'good';
     if (code === REBALANCE_IN_PROGRESS) return 'changing';
     if (LOST.has(code)) return 'lost';
-    throw new LogUnavailable(`group ${groupId}: ${errorName(code)}`);
-  };
-  return {
-    join: async (signal) => {
-      // A join waits in the broker for the other members: an abort closes the way it went.
-      const abort = () => {
-        if (coordinator !== undefined) cluster.disconnect(coordinator, 'group');
-      };
-      signal.addEventListener('abort', abort, { once: true });
-      try {
-        while (!signal.aborted) {
-          const generation = await joinOnce(signal).catch((error: unknown) => {
-            if (!signal.aborted) throw error;
-            return undefined;
-          });
-          if (generation) return generation;
-        }
-        return undefined;
-      } finally {
-        signal.removeEventListener('abort', abort);
-      }
-    },
-    heartbeat: async ({ id, member: memberId }) => {
-      const args = { groupId, groupGenerationId: id, memberId, groupInstanceId: null };
-      return standingOf(plainCode(await ask<Plain>({ name: 'Heartbeat', args, codeOf: plainCode })));
-    },
-    commit: async ({ id, member: memberId }, positions) => {
-      const named = byTopic(positions.map((position) => ({ ...position, metadata: '' })));
-      const args = { groupId, groupGenerationId: id, memberId, topics: named };
-      const answer = await ask<Partitioned>({ name: 'OffsetCommit', args, codeOf: partitionedCode, purpose: 'commit' });
-      return standingOf(partitionedCode(answer));
-    },
-    committed: async (partitions) => {
-      const args = { groupId, topics: byTopic(partitions) };
-      const answer = await ask<Partitioned>({ name: 'OffsetFetch', args, codeOf: partitionedCode, purpose: 'commit' });
-      standingOf(partitionedCode(answer));
-      return new Map(
-        answer.responses.flatMap(({ topic, partitions: some }) =>
-          some
-            .filter(({ offset }) => Number(offset) >= 0)
-            .map(({ partition, offset }) => [`${topic}/${partition}`, Number(offset)] as const),
-        ),
-      );
-    },
-    leave: async () => {
-      if (member === '') return;
-      const args = { groupId, memberId: member, groupInstanceId: null };
-      member = '';
-      await ask<Plain>({ name: 'LeaveGroup', args, codeOf: plainCode }).catch(() => {});
-    },
-  };
+    throw new LogUnavailable(`group ${this.#ref.group}: ${errorName(code)}`);
+  }
 }

@@ -15,10 +15,9 @@ export interface PartitionRef {
   readonly partition: number;
 }
 
-export interface ProduceArgs extends PartitionRef {
+/** One batch for one partition. */
+export interface ProducedBatch extends PartitionRef {
   readonly values: readonly Uint8Array[];
-  /** How long the broker waits for the other replicas. */
-  readonly timeoutMs: number;
 }
 
 /** What the response says of one partition. */
@@ -95,20 +94,21 @@ class Writer {
   }
 }
 
-/** Asks all in-sync replicas (acks -1) for one batch of one partition. The response may name any partition, or none. */
-export function produceRequest({ topic, partition, values, timeoutMs }: ProduceArgs): OwnRequest<readonly Produced[]> {
-  const batch = encodeRecordBatch(values);
-  const head = new Writer(64 + Buffer.byteLength(topic))
-    .int16(-1)
-    .int16(ALL_REPLICAS)
-    .int32(timeoutMs)
-    .int32(1)
-    .text(topic)
-    .int32(1)
-    .int32(partition)
-    .int32(batch.length)
-    .end();
-  return { apiName: 'Produce', apiVersion: PRODUCE_VERSION, body: Buffer.concat([head, batch]), decode: decodeProduced };
+/**
+ * Asks all in-sync replicas (acks -1) for batches of partitions that one broker leads; it waits for the other replicas no
+ * longer than the time limit. The response may name any partition, or none.
+ */
+export function produceRequest(batches: readonly ProducedBatch[], timeoutMs: number): OwnRequest<readonly Produced[]> {
+  const topics = Map.groupBy(batches, ({ topic }) => topic);
+  const parts = [new Writer(16).int16(-1).int16(ALL_REPLICAS).int32(timeoutMs).int32(topics.size).end()];
+  for (const [topic, some] of topics) {
+    parts.push(new Writer(8 + Buffer.byteLength(topic)).text(topic).int32(some.length).end());
+    for (const { partition, values } of some) {
+      const batch = encodeRecordBatch(values);
+      parts.push(new Writer(8).int32(partition).int32(batch.length).end(), batch);
+    }
+  }
+  return { apiName: 'Produce', apiVersion: PRODUCE_VERSION, body: Buffer.concat(parts), decode: decodeProduced };
 }
 
 function decodeProduced(payload: Buffer): readonly Produced[] {

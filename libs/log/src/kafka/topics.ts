@@ -30,6 +30,7 @@ export interface TopicsChange {
 const TOPIC_ALREADY_EXISTS = 36;
 const CREATE_TIMEOUT_MS = 30_000;
 const POLL_MS = 200;
+const POSITIONS_TOPIC = '__consumer_offsets';
 const TOPIC_RESOURCE = 2;
 const BROKER_RESOURCE = 4;
 /** Everything stalls so long when a broker dies: design §3. */
@@ -58,6 +59,10 @@ async function withCluster<T>(options: TopicsOptions, work: (cluster: Cluster) =
     cluster.close();
   }
 }
+
+const wantedOf = ({ partitions }: TopicsPromise) => Object.entries(partitions) as [TopicName, number][];
+
+const anyBroker = (cluster: Cluster): number => cluster.brokers().find((node) => !cluster.isAvoided(node)) ?? -1;
 
 interface TopicErrors {
   readonly topicErrors: readonly { readonly topic: string; readonly errorCode: number; readonly errorMessage?: string | null }[];
@@ -89,10 +94,19 @@ async function untilLed(cluster: Cluster, wanted: ReadonlyMap<string, number>): 
   }
 }
 
+/** Topics of the promise that are not there. @throws LogUnavailable when no broker answers */
+export async function missingTopics(options: TopicsOptions): Promise<readonly TopicName[]> {
+  return withCluster(options, async (cluster) =>
+    wantedOf(options)
+      .filter(([topic]) => cluster.partitionsOf(cluster.nameOf(topic)) === undefined)
+      .map(([topic]) => topic),
+  );
+}
+
 /** Makes the topics that are missing, and adds partitions where there are too few. What is there is not changed otherwise. */
 export async function createTopics(options: TopicsOptions): Promise<TopicsChange> {
   return withCluster(options, async (cluster) => {
-    const wanted = Object.entries(options.partitions) as [TopicName, number][];
+    const wanted = wantedOf(options);
     const countOf = (topic: TopicName) => cluster.partitionsOf(cluster.nameOf(topic))?.length ?? 0;
     const missing = wanted.filter(([topic]) => countOf(topic) === 0);
     const small = wanted.filter(([topic, count]) => countOf(topic) > 0 && countOf(topic) < count);
@@ -164,34 +178,45 @@ async function brokerWarnings(cluster: Cluster, { requestTimeoutMs }: TopicsOpti
   return (await Promise.allSettled(found)).flatMap((end) => (end.status === 'fulfilled' ? end.value : []));
 }
 
-/** Compares the topics with the promise. @throws LogUnavailable when no broker answers */
+async function topicProblems(cluster: Cluster, options: TopicsOptions): Promise<string[]> {
+  const problems: string[] = [];
+  const there: string[] = [];
+  for (const [topic, count] of wantedOf(options)) {
+    const name = cluster.nameOf(topic);
+    const states = cluster.partitionsOf(name) ?? [];
+    if (states.length < count) problems.push(`${name} has ${states.length} of ${count} partitions: run \`angarium topics create\``);
+    if (states.length === 0) continue;
+    there.push(name);
+    problems.push(...replicaProblems(name, states, options));
+  }
+  if (there.length === 0) return problems;
+  const resources = there.map((name) => ({ type: TOPIC_RESOURCE, name, configNames: Object.keys(settingsOf(options)) }));
+  const described = await describe(cluster, anyBroker(cluster), resources, options.requestTimeoutMs);
+  return [...problems, ...described.flatMap(({ name, settings }) => settingProblems(name, settings, options))];
+}
+
+/** Where the group keeps its positions is not ours to make. */
+async function positionWarnings(cluster: Cluster, { replicationFactor }: TopicsOptions): Promise<string[]> {
+  const positions = (await cluster.look([POSITIONS_TOPIC])).get(POSITIONS_TOPIC) ?? [];
+  const fewest = Math.min(replicationFactor, ...positions.map(({ replicas }) => replicas.length));
+  if (fewest === replicationFactor) return [];
+  return [`${POSITIONS_TOPIC} has ${fewest} of ${replicationFactor} replicas: when their brokers are down, routing stands still`];
+}
+
+/**
+ * Compares the topics with the promise.
+ *
+ * @throws LogUnavailable when no broker answers
+ */
 export async function checkTopics(options: TopicsOptions): Promise<TopicsReport> {
+  const { replicationFactor, minInSyncReplicas } = options;
+  if (minInSyncReplicas > replicationFactor)
+    return { problems: ['kafka.minInSyncReplicas is larger than kafka.replicationFactor: nothing could be accepted'], warnings: [] };
   return withCluster(options, async (cluster) => {
-    const wanted = Object.entries(options.partitions) as [TopicName, number][];
-    const problems: string[] = [];
-    const there: string[] = [];
-    if (options.minInSyncReplicas > options.replicationFactor)
-      problems.push('kafka.minInSyncReplicas is larger than kafka.replicationFactor');
-    for (const [topic, count] of wanted) {
-      const name = cluster.nameOf(topic);
-      const states = cluster.partitionsOf(name) ?? [];
-      if (states.length < count) problems.push(`${name} has ${states.length} of ${count} partitions: run \`angarium topics create\``);
-      if (states.length === 0) continue;
-      there.push(name);
-      problems.push(...replicaProblems(name, states, options));
-    }
-    const [node = -1] = cluster.brokers().filter((one) => !cluster.isAvoided(one));
-    const resources = there.map((name) => ({ type: TOPIC_RESOURCE, name, configNames: Object.keys(settingsOf(options)) }));
-    if (resources.length > 0)
-      for (const { name, settings } of await describe(cluster, node, resources, options.requestTimeoutMs))
-        problems.push(...settingProblems(name, settings, options));
-    const warnings = await brokerWarnings(cluster, options);
-    if (options.minInSyncReplicas === options.replicationFactor && options.replicationFactor > 1)
+    const problems = await topicProblems(cluster, options);
+    const warnings = [...(await brokerWarnings(cluster, options)), ...(await positionWarnings(cluster, options))];
+    if (minInSyncReplicas === replicationFactor && replicationFactor > 1)
       warnings.push('kafka.minInSyncReplicas equals kafka.replicationFactor: nothing is accepted while any one broker is down');
-    const positions = (await cluster.look(['__consumer_offsets'])).get('__consumer_offsets') ?? [];
-    const fewest = Math.min(options.replicationFactor, ...positions.map(({ replicas }) => replicas.length));
-    if (fewest < options.replicationFactor)
-      warnings.push(`__consumer_offsets has ${fewest} replicas: when their brokers are down, routing stands still`);
     return { problems, warnings };
   });
 }

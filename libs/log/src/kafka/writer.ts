@@ -1,5 +1,5 @@
 import { AppendFailed, type TopicName } from '../port.ts';
-import { type Append, AppendQueue, octetsOf, pieces } from './append-queue.ts';
+import { type Append, AppendQueue, BATCH_MAX_OCTETS, octetsOf, pieces } from './append-queue.ts';
 import type { Cluster, KafkaLogger } from './cluster.ts';
 import { BrokerTrouble, errorName } from './connection.ts';
 import { type Produced, produceRequest } from './messages.ts';
@@ -28,16 +28,10 @@ export interface WriterOptions {
   readonly observeRepeat: (records: number) => void;
 }
 
-export interface Writer {
-  append(topic: TopicName, partition: number, values: readonly Uint8Array[]): Promise<number>;
-  /** The partition whose next batch has room and leaves soonest. */
-  anyPartition(topic: TopicName): number;
-  /** Gives what is on its way the time of one request, and fails the rest as closed. */
-  close(): Promise<void>;
-}
-
 /** A broker that takes longer is passed over by what may go elsewhere. */
 const SLOW_MS = 500;
+/** Of all batches of one call. */
+const CALL_MAX_OCTETS = 4 * 1024 ** 2;
 const TICK_MS = 250;
 const RETRY_MS = 100;
 
@@ -65,51 +59,71 @@ function judge({ topic, partition }: AppendQueue, answer: readonly Produced[]): 
 }
 
 /** The produce connections of each broker: what is free, what runs, who waits. */
-function createSlots(perBroker: number) {
-  interface Broker {
-    readonly free: number[];
-    readonly startedMs: Map<number, number>;
-    /** The longest first. */
-    readonly waiting: Set<AppendQueue>;
+class Slots {
+  readonly #perBroker: number;
+  readonly #brokers = new Map<
+    number,
+    { readonly free: number[]; readonly startedMs: Map<number, number>; readonly waiting: Set<AppendQueue> }
+  >();
+
+  constructor(perBroker: number) {
+    this.#perBroker = perBroker;
   }
-  const brokers = new Map<number, Broker>();
-  const of = (node: number): Broker => {
-    const found = brokers.get(node);
+
+  #of(node: number) {
+    const found = this.#brokers.get(node);
     if (found) return found;
-    const made = { free: Array.from({ length: perBroker }, (_, at) => at), startedMs: new Map(), waiting: new Set<AppendQueue>() };
-    brokers.set(node, made);
+    const free = Array.from({ length: this.#perBroker }, (_, at) => at);
+    const made = { free, startedMs: new Map<number, number>(), waiting: new Set<AppendQueue>() };
+    this.#brokers.set(node, made);
     return made;
-  };
-  return {
-    /** Undefined when all are taken: the queue gets its turn. */
-    take: (node: number, queue: AppendQueue): number | undefined => {
-      const { free, startedMs, waiting } = of(node);
-      const slot = free.pop();
-      if (slot === undefined) waiting.add(queue);
-      else startedMs.set(slot, performance.now());
-      return slot;
-    },
-    /** Gives it back to the queues whose turn it is. */
-    release: (node: number, slot: number, pump: (queue: AppendQueue) => void) => {
-      const { free, startedMs, waiting } = of(node);
-      free.push(slot);
-      startedMs.delete(slot);
-      for (const next of waiting) {
-        if (free.length === 0) return;
-        waiting.delete(next);
-        pump(next);
-      }
-    },
-    isFree: (node: number): boolean => of(node).free.length > 0,
-    isSlow: (node: number, nowMs: number): boolean => {
-      for (const startedMs of of(node).startedMs.values()) if (nowMs - startedMs > SLOW_MS) return true;
-      return false;
-    },
-  };
+  }
+
+  /** Undefined when all are taken: the queue gets its turn. */
+  take(node: number, queue: AppendQueue): number | undefined {
+    const { free, startedMs, waiting } = this.#of(node);
+    const slot = free.pop();
+    if (slot === undefined) waiting.add(queue);
+    else startedMs.set(slot, performance.now());
+    return slot;
+  }
+
+  wait(node: number, queue: AppendQueue): void {
+    this.#of(node).waiting.add(queue);
+  }
+
+  release(node: number, slot: number): void {
+    const { free, startedMs } = this.#of(node);
+    free.push(slot);
+    startedMs.delete(slot);
+  }
+
+  /** The queues whose turn it is, the longest waiting first, as many as fit a call; they wait no more. */
+  next(node: number): readonly AppendQueue[] {
+    const { waiting } = this.#of(node);
+    const taken: AppendQueue[] = [];
+    let octets = 0;
+    for (const queue of waiting) {
+      octets += Math.min(queue.octets, BATCH_MAX_OCTETS);
+      if (taken.length > 0 && octets > CALL_MAX_OCTETS) break;
+      waiting.delete(queue);
+      taken.push(queue);
+    }
+    return taken;
+  }
+
+  isFree(node: number): boolean {
+    return this.#of(node).free.length > 0;
+  }
+
+  isSlow(node: number, nowMs: number): boolean {
+    for (const startedMs of this.#of(node).startedMs.values()) if (nowMs - startedMs > SLOW_MS) return true;
+    return false;
+  }
 }
 
 /** Which partition a record goes to that may go to any. */
-function createChoice(cluster: Cluster, slots: ReturnType<typeof createSlots>, queueOf: (topic: string, partition: number) => AppendQueue) {
+function createChoice(cluster: Cluster, slots: Slots, queueOf: (topic: string, partition: number) => AppendQueue) {
   const filling = new Map<string, AppendQueue>();
   let turn = Math.floor(Math.random() * 1024);
   const isHealthy = ({ topic, partition }: AppendQueue): boolean => {
@@ -172,105 +186,63 @@ function createAccount() {
 }
 
 /**
- * Appends by natural batching: what waits for a partition goes out when the call before it has ended, one partition a call.
- * A call that fails is repeated on its own partition with fresh metadata until the append's time is over.
+ * Appends by natural batching: what waits for a partition goes out when the call before it has ended. A batch that fails is
+ * repeated on its own partition with fresh metadata until the time of its appends is over.
  */
-export function createWriter(cluster: Cluster, options: WriterOptions): Writer {
-  const { requestTimeoutMs, appendTimeoutMs, logger } = options;
-  const queues = new Map<string, AppendQueue>();
-  const slots = createSlots(options.connectionsPerBroker);
-  const account = createAccount();
-  let isClosed = false;
-  let isTicking = false;
+export class Writer {
+  readonly #cluster: Cluster;
+  readonly #options: WriterOptions;
+  readonly #queues = new Map<string, AppendQueue>();
+  readonly #slots: Slots;
+  readonly #account = createAccount();
+  readonly #choose: (topic: string) => number;
+  readonly #pumpAll = () => {
+    for (const queue of this.#queues.values()) this.#pump(queue);
+  };
+  #isClosed = false;
+  #isTicking = false;
 
-  const queueOf = (topic: string, partition: number): AppendQueue => {
-    const key = `${topic}/${partition}`;
-    const found = queues.get(key) ?? new AppendQueue(topic, partition);
-    queues.set(key, found);
-    return found;
-  };
-  const choose = createChoice(cluster, slots, queueOf);
-  const pumpAll = () => {
-    for (const queue of queues.values()) pump(queue);
-  };
-  const refresh = () => void cluster.refresh().catch(() => {});
-  cluster.refreshed.add(pumpAll);
+  constructor(cluster: Cluster, options: WriterOptions) {
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#slots = new Slots(options.connectionsPerBroker);
+    this.#choose = createChoice(cluster, this.#slots, (topic, partition) => this.#queueOf(topic, partition));
+    cluster.refreshed.add(this.#pumpAll);
+  }
 
-  const produce = async (queue: AppendQueue, node: number, slot: number): Promise<Verdict> => {
-    const { topic, partition } = queue;
-    const values = queue.sending.flatMap((append) => append.values);
-    const request = produceRequest({ topic, partition, values, timeoutMs: requestTimeoutMs });
-    try {
-      return judge(queue, await cluster.connection(node, `produce${slot}`).ask(request, requestTimeoutMs));
-    } catch (error) {
-      if (!(error instanceof BrokerTrouble)) throw error;
-      cluster.suspect(node, error);
-      return { is: error.isSent ? 'open' : 'unwritten', reason: error.message };
-    }
-  };
-  const written = (batch: readonly Append[], first: number, startedMs: number) => {
-    const nowMs = performance.now();
-    let offset = first;
-    for (const append of batch) {
-      account.acknowledge(append, offset);
-      offset += append.values.length;
-    }
-    const octets = batch.reduce((sum, append) => sum + append.octets, 0);
-    options.observe({ entries: offset - first, octets, writeMs: nowMs - startedMs, appendMs: nowMs - (batch[0]?.sinceMs ?? nowMs) });
-  };
-  const unwritten = (queue: AppendQueue, { is, reason }: Exclude<Verdict, { is: 'written' }>) => {
-    const { topic, partition, sending } = queue;
-    const records = sending.reduce((sum, { values }) => sum + values.length, 0);
-    logger.warn({ topic, partition, records, reason, mayBeWritten: is === 'open' }, 'log.append.repeated');
-    for (const append of sending) {
-      if (is === 'open') append.mayBeWritten = true;
-      if (is === 'refused') account.fail(append, 'failed', reason);
-    }
-    if (is === 'open') options.observeRepeat(records);
-    queue.notBeforeMs = performance.now() + RETRY_MS;
-    refresh();
-  };
-  const send = async (queue: AppendQueue, node: number, slot: number): Promise<void> => {
-    const batch = queue.take();
-    const startedMs = performance.now();
-    const verdict = await produce(queue, node, slot);
-    if (verdict.is === 'written') written(batch, verdict.offset, startedMs);
-    else unwritten(queue, verdict);
-    queue.putBack();
-    slots.release(node, slot, pump);
-    pump(queue);
-  };
-  const pump = (queue: AppendQueue) => {
-    if (queue.sending.length > 0 || !queue.isWaiting || queue.notBeforeMs > performance.now()) return;
-    const node = cluster.leaderOf(queue.topic, queue.partition);
-    if (node === undefined || cluster.isAvoided(node)) return;
-    const slot = slots.take(node, queue);
-    if (slot !== undefined) void send(queue, node, slot);
-  };
-  const tick = () => {
-    isTicking = false;
-    const beforeMs = performance.now() - appendTimeoutMs;
-    let isStuck = false;
-    for (const queue of queues.values()) {
-      for (const append of queue.all()) {
-        if (append.sinceMs > beforeMs) continue;
-        if (queue.sending.includes(append)) append.mayBeWritten = true;
-        account.fail(append, 'failed', `not acknowledged within ${appendTimeoutMs} ms`);
-      }
+  async append(topic: TopicName, partition: number, values: readonly Uint8Array[]): Promise<number> {
+    if (this.#isClosed) throw new AppendFailed('closed', { inDoubt: false });
+    if (this.#account.octets() + octetsOf(values) > this.#options.maxBufferedOctets) throw new AppendFailed('full', { inDoubt: false });
+    const queue = this.#queueOf(this.#cluster.nameOf(topic), partition);
+    return appendPieces(pieces(values).map((piece) => this.#add(queue, piece)));
+  }
+
+  /** The partition whose next batch has room and leaves soonest. */
+  anyPartition(topic: TopicName): number {
+    return this.#choose(this.#cluster.nameOf(topic));
+  }
+
+  /** Gives what is on its way the time of one request, and fails the rest as closed. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#account.empty(this.#options.requestTimeoutMs);
+    for (const queue of this.#queues.values()) {
+      for (const append of queue.sending) append.mayBeWritten = true;
+      for (const append of queue.all()) this.#account.fail(append, 'closed', 'the log was closed');
       queue.forgetSettled();
-      pump(queue);
-      isStuck ||= queue.isWaiting && queue.sending.length === 0;
     }
-    if (isStuck) refresh();
-    startTick();
-  };
-  const startTick = () => {
-    if (isTicking || account.pending() === 0) return;
-    isTicking = true;
-    setTimeout(tick, TICK_MS);
-  };
-  const add = (queue: AppendQueue, values: readonly Uint8Array[]): Promise<number> =>
-    new Promise((resolve, reject) => {
+    this.#cluster.refreshed.delete(this.#pumpAll);
+  }
+
+  #queueOf(topic: string, partition: number): AppendQueue {
+    const key = `${topic}/${partition}`;
+    const found = this.#queues.get(key) ?? new AppendQueue(topic, partition);
+    this.#queues.set(key, found);
+    return found;
+  }
+
+  #add(queue: AppendQueue, values: readonly Uint8Array[]): Promise<number> {
+    return new Promise((resolve, reject) => {
       const append = {
         values,
         octets: octetsOf(values),
@@ -281,29 +253,125 @@ export function createWriter(cluster: Cluster, options: WriterOptions): Writer {
         reject,
       };
       queue.add(append);
-      account.add(append);
-      pump(queue);
-      startTick();
+      this.#account.add(append);
+      this.#pump(queue);
+      this.#startTick();
     });
-  return {
-    append: async (topic, partition, values) => {
-      if (isClosed) throw new AppendFailed('closed', { inDoubt: false });
-      if (account.octets() + octetsOf(values) > options.maxBufferedOctets) throw new AppendFailed('full', { inDoubt: false });
-      const queue = queueOf(cluster.nameOf(topic), partition);
-      return appendPieces(pieces(values).map((piece) => add(queue, piece)));
-    },
-    anyPartition: (topic) => choose(cluster.nameOf(topic)),
-    close: async () => {
-      isClosed = true;
-      await account.empty(requestTimeoutMs);
-      for (const queue of queues.values()) {
-        for (const append of queue.sending) append.mayBeWritten = true;
-        for (const append of queue.all()) account.fail(append, 'closed', 'the log was closed');
-        queue.forgetSettled();
+  }
+
+  /** The broker to send a queue's next batch to now; undefined when there is nothing to send, or nobody to send it to. */
+  #nodeOf(queue: AppendQueue): number | undefined {
+    if (queue.sending.length > 0 || !queue.isWaiting || queue.notBeforeMs > performance.now()) return undefined;
+    const node = this.#cluster.leaderOf(queue.topic, queue.partition);
+    return node === undefined || this.#cluster.isAvoided(node) ? undefined : node;
+  }
+
+  #pump(queue: AppendQueue): void {
+    const node = this.#nodeOf(queue);
+    if (node === undefined) return;
+    const slot = this.#slots.take(node, queue);
+    if (slot !== undefined) void this.#send(node, slot, [queue]);
+  }
+
+  async #send(node: number, slot: number, queues: readonly AppendQueue[]): Promise<void> {
+    const startedMs = performance.now();
+    for (const queue of queues) queue.take();
+    const verdicts = await this.#produce(node, slot, queues);
+    this.#slots.release(node, slot);
+    queues.forEach((queue, at) => {
+      const verdict = verdicts[at] ?? { is: 'open', reason: 'no verdict' };
+      if (verdict.is === 'written') this.#written(queue.sending, verdict.offset, startedMs);
+      else this.#unwritten(queue, verdict);
+      queue.putBack();
+    });
+    for (const queue of queues) {
+      const at = this.#nodeOf(queue);
+      if (at === node) this.#slots.wait(node, queue);
+      else this.#pump(queue);
+    }
+    this.#sendNext(node);
+  }
+
+  /** Sends what waits for a connection to the broker, one call a free connection. */
+  #sendNext(node: number): void {
+    while (this.#slots.isFree(node)) {
+      const next = this.#slots.next(node).filter((queue) => this.#nodeOf(queue) === node);
+      const [first] = next;
+      if (first === undefined) return;
+      const slot = this.#slots.take(node, first);
+      if (slot === undefined) return;
+      void this.#send(node, slot, next);
+    }
+  }
+
+  async #produce(node: number, slot: number, queues: readonly AppendQueue[]): Promise<readonly Verdict[]> {
+    const { requestTimeoutMs } = this.#options;
+    const batches = queues.map(({ topic, partition, sending }) => ({ topic, partition, values: sending.flatMap(({ values }) => values) }));
+    try {
+      const connection = this.#cluster.connection(node, `produce${slot}`);
+      const answer = await connection.ask(produceRequest(batches, requestTimeoutMs), requestTimeoutMs);
+      return queues.map((queue) => judge(queue, answer));
+    } catch (error) {
+      if (!(error instanceof BrokerTrouble)) throw error;
+      this.#cluster.suspect(node, error);
+      return queues.map(() => ({ is: error.isSent ? 'open' : 'unwritten', reason: error.message }));
+    }
+  }
+
+  #written(batch: readonly Append[], first: number, startedMs: number): void {
+    const nowMs = performance.now();
+    let offset = first;
+    for (const append of batch) {
+      this.#account.acknowledge(append, offset);
+      offset += append.values.length;
+    }
+    const octets = batch.reduce((sum, append) => sum + append.octets, 0);
+    this.#options.observe({ entries: offset - first, octets, writeMs: nowMs - startedMs, appendMs: nowMs - (batch[0]?.sinceMs ?? nowMs) });
+  }
+
+  #unwritten(queue: AppendQueue, { is, reason }: Exclude<Verdict, { is: 'written' }>): void {
+    const { topic, partition, sending } = queue;
+    const records = sending.reduce((sum, { values }) => sum + values.length, 0);
+    this.#options.logger.warn({ topic, partition, records, reason, mayBeWritten: is === 'open' }, 'log.append.repeated');
+    for (const append of sending) {
+      if (is === 'open') append.mayBeWritten = true;
+      if (is === 'refused') this.#account.fail(append, 'failed', reason);
+    }
+    if (is === 'open') this.#options.observeRepeat(records);
+    queue.notBeforeMs = performance.now() + RETRY_MS;
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    // What it would tell is told by the next try, and by the appends that fail when their time is over.
+    void this.#cluster.refresh().catch(() => {});
+  }
+
+  #startTick(): void {
+    if (this.#isTicking || this.#account.pending() === 0) return;
+    this.#isTicking = true;
+    setTimeout(() => this.#tick(), TICK_MS);
+  }
+
+  /** While anything is pending: ends what took too long, and tries again what stands still. */
+  #tick(): void {
+    this.#isTicking = false;
+    const { appendTimeoutMs } = this.#options;
+    const beforeMs = performance.now() - appendTimeoutMs;
+    let isStuck = false;
+    for (const queue of this.#queues.values()) {
+      for (const append of queue.all()) {
+        if (append.sinceMs > beforeMs) continue;
+        if (queue.sending.includes(append)) append.mayBeWritten = true;
+        this.#account.fail(append, 'failed', `not acknowledged within ${appendTimeoutMs} ms`);
       }
-      cluster.refreshed.delete(pumpAll);
-    },
-  };
+      queue.forgetSettled();
+      this.#pump(queue);
+      isStuck ||= queue.isWaiting && queue.sending.length === 0;
+    }
+    if (isStuck) this.#refresh();
+    this.#startTick();
+  }
 }
 
 /** The offset of the first piece, when all are written; where a piece failed, another may be written. */

@@ -118,9 +118,21 @@ function contradictions(config: Config, where: string): ConfigError[] {
   if ((config.tls.certificateFile === undefined) !== (config.tls.keyFile === undefined)) {
     errors.push({ where, key: 'tls', message: 'certificateFile and keyFile go together' });
   }
+  errors.push(...kafkaContradictions(config.kafka, where));
   if (config.ingress.maxRecipients < 100) {
     errors.push({ where, key: 'ingress.maxRecipients', message: 'at least 100 (RFC 5321 §4.5.3.1.8)' });
   }
+  return errors;
+}
+
+function kafkaContradictions({ tls, sasl, brokers, replicationFactor, minInSyncReplicas }: Config['kafka'], where: string): ConfigError[] {
+  const errors: ConfigError[] = [];
+  if ((tls.certificateFile === undefined) !== (tls.keyFile === undefined))
+    errors.push({ where, key: 'kafka.tls', message: 'certificateFile and keyFile go together' });
+  if (minInSyncReplicas > replicationFactor)
+    errors.push({ where, key: 'kafka.minInSyncReplicas', message: `at most kafka.replicationFactor (${replicationFactor})` });
+  if (sasl?.mechanism === 'plain' && !tls.enabled && brokers.some((broker) => !LOOPBACK.test(broker)))
+    errors.push({ where, key: 'kafka.sasl.mechanism', message: 'plain sends the password as it is: it needs kafka.tls.enabled' });
   return errors;
 }
 

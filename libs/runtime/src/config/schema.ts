@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { deliverySchema } from './delivery.ts';
 import { ingressSchema } from './ingress.ts';
+import { kafkaSchema } from './kafka.ts';
 import { mailboxSchema } from './mailbox.ts';
 import { routingSchema } from './routing.ts';
 import { address, atLeastOne, durationMs, octets } from './units.ts';
@@ -47,6 +48,7 @@ export const configSchema = z.strictObject({
       reserveOctets: octets.default(1024 ** 3).describe('Free octets below which new mail gets 452; the smaller of both counts.'),
     })
     .prefault({}),
+  kafka: kafkaSchema.prefault({}),
   ingress: ingressSchema.prefault({}),
   routing: routingSchema.prefault({}),
   delivery: deliverySchema.prefault({}),

@@ -5,6 +5,7 @@ import { addFolderCommands } from './folder.ts';
 import { addQueueCommand } from './queue.ts';
 import { addRoleCommands } from './role.ts';
 import type { Terminal } from './terminal.ts';
+import { addTopicsCommand } from './topics.ts';
 import { addTransportCommand } from './transport.ts';
 
 const HELP = `
@@ -31,6 +32,7 @@ export function createProgram(terminal: Terminal): Command {
   addTransportCommand(program, terminal);
   addQueueCommand(program, terminal);
   addFolderCommands(program, terminal);
+  addTopicsCommand(program, terminal);
   addConfigCommand(program, terminal);
   return program;
 }
