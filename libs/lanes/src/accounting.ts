@@ -65,7 +65,7 @@ export interface Accounting {
   applyUnreadable(at: InPosition): void;
   /** From the low mark of `mail.dead` at every start: what is known already changes nothing. */
   applyDead(dead: Dead): void;
-  /** Before a lane's first record of this run: the offset that its reading starts at. */
+  /** Before a lane's first record of this run, and where another fold begins to feed it: the offset that its reading starts at. */
   startLane(lane: number, position: number): void;
   applyLane(lane: number, record: LaneRecord<Kind>, change: Change): void;
   /**
@@ -186,6 +186,7 @@ export function createAccounting(start: AccountingOrigin | AccountingCheckpoint)
     startLane(lane, position) {
       const counted = state.lanes[lane];
       if (counted === undefined) throw new RangeError(`no lane ${lane}`);
+      counted.countedBelow = Math.max(counted.countedBelow, counted.position);
       counted.position = position;
     },
     applyLane: (lane, record, change) => applyLane(state, lane, record, change),

@@ -13,6 +13,8 @@ export interface Care {
   /** Runs an attempt, alone and announced where its lane must be careful. Undefined: not made, the lane is ours no more. */
   run<T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T | undefined>;
   isSetAside(message: LiveMessage): boolean;
+  /** The lane is ours no more. */
+  forget(lane: Lane): void;
   /** An operator wants it tried all the same. */
   release(message: LiveMessage): void;
 }
@@ -25,6 +27,7 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
   /** Careful lanes, and when that is over. */
   const careful = new Map<Lane, Promise<void>>();
   const setAside = new Set<LiveMessage>();
+  const ends = new Map<Lane, () => void>();
   let turn: Promise<unknown> = Promise.resolve();
 
   const announced = async <T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T | undefined> => {
@@ -50,10 +53,18 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
       const { promise, resolve } = Promise.withResolvers<void>();
       careful.set(lane, promise);
       logger.warn({ lane: lane.number, recentDeaths }, 'delivery.lane.careful');
-      clock.after(YOUNG_MS, () => {
+      const end = () => {
+        callOff();
         careful.delete(lane);
+        ends.delete(lane);
         resolve();
-      });
+      };
+      const callOff = clock.after(YOUNG_MS, end);
+      ends.set(lane, end);
+    },
+    forget(lane) {
+      ends.get(lane)?.();
+      for (const message of lane.fold.messages.values()) setAside.delete(message);
     },
     run(lane, message, attempt) {
       const isOver = careful.get(lane);

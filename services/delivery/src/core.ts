@@ -19,6 +19,8 @@ export interface Flight {
   active: boolean;
   /** The final dot went out and was not answered. */
   dotted: boolean;
+  /** A final dot went out at some time. */
+  sent: boolean;
   /** Key and title of the site; empty: none was asked. */
   readonly site: string;
   readonly title: string;
@@ -37,7 +39,7 @@ export interface Core {
   readonly contents: Contents;
   readonly flights: Map<LiveRecipient, Flight>;
   readonly care: Care;
-  /** By lane number. */
+  /** That this process owns, in the order of their numbers. */
   readonly lanes: Lane[];
   /** Last word of a site that failed or asked for less, for the queue tools. */
   readonly lastReplies: Map<string, string>;
@@ -45,6 +47,9 @@ export interface Core {
   resumedAtMs: number;
   /** That new mail is stamped with. */
   laneTableVersion: () => number;
+  /** Whether the lease lets us do something for the lane, and start something. */
+  mayAct: (lane: Lane) => boolean;
+  mayStart: (lane: Lane) => boolean;
   /** False once transactions are to be broken off. */
   isOpen: () => boolean;
   /** An id that no attempt of this lane's epochs had before. */
@@ -70,6 +75,8 @@ export function createCore(deps: DeliveryDeps): Core {
     lastReplies: new Map(),
     resumedAtMs: 0,
     laneTableVersion: () => 0,
+    mayAct: () => true,
+    mayStart: () => true,
     isOpen: () => true,
     nextAttemptId: (lane) => `${lane.number}.${lane.epoch}.${++attempts}`,
   };

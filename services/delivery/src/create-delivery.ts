@@ -8,10 +8,11 @@ import { createControl } from './control/control.ts';
 import { type Core, createCore } from './core.ts';
 import type { DeliveryDeps } from './deps.ts';
 import { createDispatch, type Dispatch } from './dispatch.ts';
-import { recordDoubts } from './doubt.ts';
 import { exportGauges } from './gauges.ts';
-import { type LaneHooks, openLane } from './lane/lane.ts';
+import type { LaneHooks } from './lane/lane.ts';
 import { createNotifier, type Notifier } from './notify/notifier.ts';
+import { createOwnership } from './ownership/ownership.ts';
+import { CLOSE_MS } from './ownership/tenure.ts';
 import { createQueue } from './queue/create-queue.ts';
 import { deleteLaneBlob, follow, takeOver } from './reading.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -25,8 +26,6 @@ export interface Delivery extends Service {
   notReady(): readonly string[];
 }
 
-const CLOSE_MS = 2000;
-
 interface Parts {
   readonly core: Core;
   readonly dispatch: Dispatch;
@@ -35,14 +34,14 @@ interface Parts {
 }
 
 /** How the lanes drive everything else. */
-function createHooks({ core, dispatch, notifier, projection }: Parts): LaneHooks {
+function createHooks({ core, dispatch, notifier, projection }: Parts): Omit<LaneHooks, 'mayOwn' | 'onOutdated'> {
   const { clock, logger } = core.deps;
   const startedAtMs = clock.nowMs();
   return {
-    onStart: (lane, position) => projection.startLane(lane.number, position),
+    onStart: (lane, position) => projection.startLane(lane, position),
     onRecord(lane, record, change) {
-      projection.onLane(lane.number, record, change);
-      for (const message of change.ended) deleteLaneBlob(core, message);
+      projection.onLane(lane, record, change);
+      if (core.mayAct(lane)) for (const message of change.ended) deleteLaneBlob(core, message);
       if (lane.state === 'live') follow(core, notifier, { lane, record, change });
     },
     onLive(lane) {
@@ -74,67 +73,41 @@ function createSuspender(core: Core, pump: () => void): (suspension: Suspension)
 }
 
 /**
- * Waits for what is on the wire. What is sent and not answered soon is written down, since whoever stops us may lose patience;
- * answers that come later are written all the same. The hold outlasts the last instant at which that can happen, `drainMs` and
- * what follows it, by `inDoubtHoldMs`: then the host has finished with the message or has noticed that we are gone.
- */
-async function drain(core: Core, dispatch: Dispatch): Promise<void> {
-  const { drainMs, inDoubtAfterMs, inDoubtHoldMs } = core.deps.config.delivery;
-  const firstMs = Math.min(inDoubtAfterMs, drainMs);
-  await dispatch.drain(firstMs);
-  if (dispatch.active === 0) return;
-  recordDoubts(core, core.deps.clock.nowMs() + drainMs - firstMs + 3 * CLOSE_MS + inDoubtHoldMs);
-  await dispatch.drain(drainMs - firstMs);
-}
-
-/** What was written, or what could be within two seconds. */
-async function flushOutcomes({ lanes, deps }: Core): Promise<void> {
-  const late = new Promise<void>((resolve) => deps.clock.after(CLOSE_MS, resolve));
-  await Promise.race([Promise.all(lanes.map((lane) => lane.queue.idle())), late]);
-}
-
-/**
- * Delivers the mail of all lanes of the log. `start` resolves when each lane is read and owned, is halted, or could not be owned
- * at the first try; `stop` starts nothing new, waits for what is on the wire and writes its outcomes.
+ * Delivers the mail of this process's lanes. `start` resolves when each lane is read and owned, is halted, or could not be owned
+ * at the first try, and in a cluster when this process takes part; `stop` starts nothing new, waits for what is on the wire,
+ * writes its outcomes and gives the lanes away.
  */
 export function createDelivery(deps: DeliveryDeps): Delivery {
-  const { log } = deps;
   const core = createCore(deps);
-  const { lanes } = core;
   const parts: Parts = { core, dispatch: createDispatch(core), notifier: createNotifier(core), projection: createProjection(core) };
   const { dispatch, notifier, projection } = parts;
-  const control = createControl(deps, createSuspender(core, dispatch.pump));
-  const upkeep = createUpkeep(core, projection, control);
+  const { pump } = dispatch;
+  const control = createControl(deps, createSuspender(core, pump));
   core.laneTableVersion = () => control.fold.laneTable?.version ?? 0;
+  const { laneTableVersion } = core;
+  const ownership = createOwnership(core, { projection, hooks: createHooks(parts), laneTableVersion, pump });
+  const upkeep = createUpkeep(core, { projection, control, ownership });
   exportAccounting(deps.metrics, () => projection.report());
   exportGauges(core, dispatch, upkeep);
-  const hooks = createHooks(parts);
   return {
-    queue: createQueue(core, control, dispatch.pump),
+    queue: createQueue(core, control, pump),
     accounting: () => projection.report(),
     async start() {
       await control.start();
-      await projection.prepare();
-      for (let number = 0; number < log.partitions('mail.lane'); number++) lanes.push(openLane(number, deps, hooks));
-      projection.start();
-      await Promise.all(lanes.map((lane) => lane.start()));
+      await ownership.start();
       upkeep.start();
     },
     async stop() {
       const upkeepEnded = upkeep.stop();
-      await drain(core, dispatch);
+      dispatch.close();
+      await ownership.stop();
       notifier.stop();
       core.isOpen = () => false;
       await Promise.all(core.transports.map((transport) => transport.close()));
-      await dispatch.drain(CLOSE_MS);
-      await flushOutcomes(core);
-      await Promise.all([control.stop(), projection.stop(), upkeepEnded, ...lanes.map((lane) => lane.stop())]);
+      await dispatch.idle(CLOSE_MS);
+      await ownership.flush(CLOSE_MS);
+      await Promise.all([control.stop(), projection.end(), upkeepEnded, ownership.close()]);
     },
-    notReady: () => [
-      ...(control.trouble === '' ? [] : [`delivery: ${control.trouble}`]),
-      ...lanes
-        .filter(({ state }) => state !== 'live')
-        .map((lane) => `delivery: lane ${lane.number} is ${lane.state} ${lane.trouble}`.trim()),
-    ],
+    notReady: () => [...(control.trouble === '' ? [] : [`delivery: ${control.trouble}`]), ...ownership.notReady()],
   };
 }

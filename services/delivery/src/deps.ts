@@ -10,6 +10,15 @@ export type SpacedLog = Log & {
   freeShare?(): number;
 };
 
+export interface ClusterDeps {
+  /** Drawn at each start: two processes with one are taken for one. */
+  readonly incarnation: string;
+  /** Where other services reach this process over gRPC. */
+  readonly address: string;
+  /** A clock that never goes back. */
+  readonly monotonicMs: () => number;
+}
+
 export interface DeliveryDeps {
   readonly config: Config;
   readonly clock: Clock;
@@ -22,6 +31,8 @@ export interface DeliveryDeps {
   /** The first one that carries a next hop gets it; final delivery to `mailbox` comes last. */
   readonly transports: readonly Transport[];
   readonly mailbox: Mailbox;
-  /** Of this process, for the `Owner` records. */
+  /** Of this process, for the `Owner` records; lanes prefer names. */
   readonly ownerName: string;
+  /** Left out: this process alone has the log, as the lock on its folder proves. */
+  readonly cluster?: ClusterDeps;
 }

@@ -9,14 +9,17 @@ import type { DeliveryUnit } from './unit.ts';
 export interface Dispatch {
   /** Called after anything that may let something start; the starts follow in the same turn of the event loop. */
   pump(): void;
-  /** Starts nothing any more; resolves when nothing is on its way or `ms` have passed. */
-  drain(ms: number): Promise<void>;
+  /** Starts nothing any more. */
+  close(): void;
+  /** Resolves when nothing is on its way or `ms` have passed. */
+  idle(ms: number): Promise<void>;
   readonly active: number;
 }
 
 /** How much may start: a kill now must not leave too many outcomes unrecorded. */
-function allowance({ lanes, deps }: Core): number {
+function allowance({ lanes, deps, mayStart }: Core): number {
   const { maxUnacknowledgedOutcomes, maxUnacknowledgedMs } = deps.config.delivery;
+  if (!lanes.some(mayStart)) return 0;
   let pending = 0;
   let oldestMs = Number.POSITIVE_INFINITY;
   for (const { queue } of lanes) {
@@ -54,7 +57,7 @@ export function createDispatch(core: Core): Dispatch {
   const { clock } = deps;
   const lookUp = createLookUps(core);
   let active = 0;
-  let isDraining = false;
+  let isClosed = false;
   let isPumping = false;
   let onIdle: () => void = () => {};
 
@@ -69,7 +72,7 @@ export function createDispatch(core: Core): Dispatch {
   };
   const startAll = (): void => {
     isPumping = false;
-    if (isDraining) return;
+    if (isClosed) return;
     const most = allowance(core);
     // One at a time: what starts takes along what else of its message is ready for the site.
     for (let left = most; left > 0; left--) {
@@ -82,7 +85,7 @@ export function createDispatch(core: Core): Dispatch {
     else alarm.callOff();
   };
   const pump = (): void => {
-    if (isPumping || isDraining) return;
+    if (isPumping || isClosed) return;
     isPumping = true;
     queueMicrotask(startAll);
   };
@@ -92,19 +95,18 @@ export function createDispatch(core: Core): Dispatch {
     get active() {
       return active;
     },
-    drain: (ms) =>
+    close() {
+      isClosed = true;
+      alarm.callOff();
+    },
+    idle: (ms) =>
       new Promise((resolve) => {
-        isDraining = true;
-        alarm.callOff();
-        if (active === 0) {
-          resolve();
-          return;
-        }
         const callOff = clock.after(ms, resolve);
         onIdle = () => {
           callOff();
           resolve();
         };
+        if (active === 0) onIdle();
       }),
   };
 }

@@ -1,13 +1,10 @@
-import type { LiveMessage, LiveRecipient } from '@angarium/lanes';
+import type { LiveRecipient } from '@angarium/lanes';
 import type { Core } from './core.ts';
 import type { Lane } from './lane/lane.ts';
 import { reasonOf } from './pause.ts';
 
 /** Addresses of one record. */
 const MAX_ADDRESSES = 1000;
-
-const laneOf = ({ lanes }: Core, message: LiveMessage): Lane | undefined =>
-  lanes.find(({ state, fold }) => state === 'live' && fold.messages.get(message.queueId) === message);
 
 function write(
   { deps: { logger } }: Core,
@@ -25,13 +22,10 @@ function write(
 }
 
 /**
- * For a process that stops: names those whose final dot is out and not answered. If it is killed before the answers are written,
- * its successor leaves them alone until `untilMs` and tries all others at once. Whatever outcome is written ends the hold.
+ * For a lane that is given away: names those whose final dot is out and not answered. Its next owner leaves them alone until
+ * `untilMs` and tries all others at once. Whatever outcome is written ends the hold.
  */
-export function recordDoubts(core: Core, untilMs: number): void {
-  const sent = [...core.flights].filter(([, { dotted }]) => dotted).map(([recipient]) => recipient);
-  for (const [message, recipients] of Map.groupBy(sent, (recipient) => recipient.message)) {
-    const lane = laneOf(core, message);
-    if (lane !== undefined) write(core, lane, { queueId: message.queueId, recipients, untilMs });
-  }
+export function recordDoubts(core: Core, lane: Lane, untilMs: number): void {
+  for (const { message, recipients, flight } of lane.wire)
+    if (flight.dotted) write(core, lane, { queueId: message.queueId, recipients, untilMs });
 }

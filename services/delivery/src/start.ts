@@ -8,7 +8,7 @@ import { expireSite } from './expiry.ts';
 import type { Route, Routed } from './hops.ts';
 import { RESOLVE_SITE } from './sites.ts';
 import { type DeliveryUnit, groupUnits } from './unit.ts';
-import { createFlight, offer, offerAnywhere, recordAtOnce, takeTogether } from './waiting.ts';
+import { admit, createFlight, offer, offerAnywhere, recordAtOnce, takeTogether } from './waiting.ts';
 
 const MAX_LAST_REPLIES = 10_000;
 
@@ -85,6 +85,8 @@ function noteReply({ lastReplies }: Core, site: string, text: string): void {
 function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, note }: Ended, faults: number): void {
   const { lane, ticket, flight, recipients } = attempt;
   flight.active = false;
+  // Nobody reads for us what was written.
+  if (lane.state !== 'live') for (const recipient of recipients) core.flights.delete(recipient);
   // Those that no record will speak of are free again.
   for (const recipient of recipients) if (!isWaiting(recipient)) core.flights.delete(recipient);
   for (const recipient of unspent) core.flights.delete(recipient);
@@ -110,12 +112,26 @@ function reroute(core: Core, hopKey: string, { from, to }: { readonly from: stri
   }
 }
 
+const NOT_LEASED_RETRY_MS = 1000;
+
+/** The lane's lease is not valid at this moment: nothing is wrong with the unit. */
+function waitForLease(core: Core, unit: DeliveryUnit, ticket: Ticket): void {
+  const nowMs = core.deps.clock.nowMs();
+  core.scheduler.finished(ticket, 'unknown', nowMs);
+  core.units.delete(unit);
+  if (unit.lane.state === 'live') offerAnywhere(core, unit, nowMs + NOT_LEASED_RETRY_MS);
+}
+
 /**
  * Makes an attempt for a unit that may start and for what goes together with it. The way of its mail is looked up again where
  * that is no longer known; if it leads elsewhere now, the unit and its like wait there.
  */
 export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket): Promise<void> {
   const { scheduler, deps, flights } = core;
+  if (!core.mayStart(unit.lane)) {
+    waitForLease(core, unit, ticket);
+    return;
+  }
   const known = core.hops.known(unit.hopKey, deps.clock.nowMs());
   const routed: Routed = known ? { is: 'route', route: known } : await resolve(core, unit);
   if (routed.is !== 'route' || routed.route.plan.site !== ticket.site.key) {
@@ -135,10 +151,13 @@ export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket):
   const flight = createFlight(core.nextAttemptId(lane), { site: ticket.site.key, title: ticket.site.title });
   for (const recipient of recipients) flights.set(recipient, flight);
   const attempt = { lane, message, recipients, route: routed.route, ticket, flight };
-  const ended = await core.care.run(lane, message, () => runAttempt(core, attempt));
+  lane.wire.add(attempt);
+  const ended = await core.care.run(lane, message, async () => (core.mayStart(lane) ? runAttempt(core, attempt) : undefined));
+  lane.wire.delete(attempt);
   if (ended === undefined) {
     for (const recipient of recipients) flights.delete(recipient);
     scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
+    deps.clock.after(NOT_LEASED_RETRY_MS, () => lane.state === 'live' && admit(core, lane, recipients));
     return;
   }
   await ended.sealed;

@@ -1,9 +1,11 @@
 import type { Projection } from './accounting/projection.ts';
 import type { Control } from './control/control.ts';
 import type { Core } from './core.ts';
+import type { Lane } from './lane/lane.ts';
 import { moveOldest } from './lane/moving.ts';
-import { trimInput, trimLane } from './lane/trimming.ts';
+import { findWatermark, trimInput, trimLane } from './lane/trimming.ts';
 import type { Fault } from './meters.ts';
+import type { Ownership } from './ownership/ownership.ts';
 import { crash, reasonOf } from './pause.ts';
 import { type Census, takeCensus } from './queue/summary.ts';
 import { sweepBlobs } from './sweeper.ts';
@@ -27,8 +29,12 @@ async function attempt({ deps, meters }: Core, fault: Fault, work: () => Promise
   }
 }
 
-async function tendLanes(core: Core, projection: Projection): Promise<void> {
-  for (const lane of core.lanes) if (lane.state === 'live') await moveOldest(core, lane, await trimLane(core, lane, projection));
+async function tendLanes(core: Core, projection: Projection, ownership: Ownership): Promise<void> {
+  const lows = new Map<Lane, number>();
+  for (const lane of [...core.lanes]) if (lane.state === 'live') lows.set(lane, await findWatermark(core, lane, projection));
+  await ownership.publish();
+  for (const [lane, low] of lows)
+    if (lane.state === 'live') await moveOldest(core, lane, await trimLane(core, lane, { low, trimmable: ownership.trimmable(lane) }));
 }
 
 /** Rings when the count is off twice in a row: a record that is read in one topic and not yet in the other is no loss. */
@@ -42,7 +48,13 @@ function createAuditor({ deps }: Core, projection: Projection): () => void {
   };
 }
 
-export function createUpkeep(core: Core, projection: Projection, control: Control): Upkeep {
+export interface UpkeepParts {
+  readonly projection: Projection;
+  readonly control: Control;
+  readonly ownership: Ownership;
+}
+
+export function createUpkeep(core: Core, { projection, control, ownership }: UpkeepParts): Upkeep {
   const { clock, config } = core.deps;
   const { housekeepingMs, sweepEveryMs } = config.delivery;
   const audit = createAuditor(core, projection);
@@ -57,7 +69,7 @@ export function createUpkeep(core: Core, projection: Projection, control: Contro
     await attempt(core, 'accounting', () => projection.keep());
     audit();
     if (!isStopped) await attempt(core, 'log', () => control.tend());
-    if (!isStopped) await attempt(core, 'lane', () => tendLanes(core, projection));
+    if (!isStopped) await attempt(core, 'lane', () => tendLanes(core, projection, ownership));
     for (const input of projection.inputs) if (!isStopped) await attempt(core, 'log', () => trimInput(core, input));
     if (isStopped || clock.nowMs() - sweptAtMs < sweepEveryMs) return;
     sweptAtMs = clock.nowMs();

@@ -62,11 +62,19 @@ export const createFlight = (attemptId: string, { site = '', title = '' } = {}):
   title,
   active: site !== '',
   dotted: false,
+  sent: false,
   failed: false,
 });
 
-/** Findings of recipients that no attempt is made for, recorded message by message. */
+const NOT_LEASED_RETRY_MS = 1000;
+
+/** Findings of recipients that no attempt is made for, recorded message by message; not before the lease allows it. */
 export function recordAtOnce(core: Core, lane: Lane, findings: readonly Finding[]): void {
+  if (!core.mayAct(lane)) {
+    const recipients = findings.map(({ recipient }) => recipient);
+    core.deps.clock.after(NOT_LEASED_RETRY_MS, () => lane.state === 'live' && admit(core, lane, recipients));
+    return;
+  }
   const byMessage = Map.groupBy(findings, ({ recipient }) => recipient.message);
   for (const [message, some] of byMessage) {
     const flight = createFlight(core.nextAttemptId(lane));

@@ -95,7 +95,7 @@ function onOwn(state: Membership, record: LeaseRecord, event: LeaseEvent, now: I
     hearOwn(state, now);
     state.leasedAt = state.sent.get(event.writer.sequence) ?? LONG_AGO;
     for (const lane of event.lanes) extendLease(state, lane, event.writer.sequence);
-  } else if (kind.value.writer?.sequence === state.sequence) state.renewedAtMs = NEVER;
+  } else if (kind.value.writer?.sequence === state.renewalSequence) state.renewedAtMs = NEVER;
 }
 
 function onSnapshot(state: Membership, incarnation: string, now: Instant): void {

@@ -38,6 +38,7 @@ export function renewWhenDue(state: Membership, now: Instant): void {
   noteSent(state, now);
   state.renewal = { id: append(state, [{ $case: 'leaseRenewal', value }]), sentAtMs: now.monotonicMs };
   state.renewedAtMs = now.monotonicMs;
+  state.renewalSequence = state.sequence;
 }
 
 /** An own renewal has come back and kept the lane: the lease runs from before the renewal was sent. */

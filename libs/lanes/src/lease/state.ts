@@ -70,6 +70,8 @@ export interface Membership {
   /** A renewal that is under way. */
   renewal: { readonly id: number; readonly sentAtMs: number } | undefined;
   renewedAtMs: number;
+  /** Of the newest renewal. */
+  renewalSequence: number;
   /** Receipt of the newest record about a lane, and of the newest renewal by a member. */
   readonly laneHeardMs: Map<number, number>;
   readonly memberHeardMs: Map<string, number>;
@@ -119,6 +121,7 @@ export const createMembership = (options: LeaseMemberOptions): Membership => ({
   appendId: 0,
   renewal: undefined,
   renewedAtMs: NEVER,
+  renewalSequence: 0,
   laneHeardMs: new Map(),
   memberHeardMs: new Map(),
   memberSinceMs: new Map(),

@@ -110,6 +110,12 @@ export const deliverySchema = z.strictObject({
   inDoubtHoldMs: durationMs
     .default(30_000)
     .describe('How long what was in doubt at a stop that was cut short is left alone, counted from when that stop would have ended.'),
+  graceMs: durationMs
+    .default(120_000)
+    .describe('In a cluster, how long replies to what was sent are still waited for when a lane has gone to another worker.'),
+  recipientBudget: atLeastOne
+    .default(2_000_000)
+    .describe('In a cluster, waiting recipients above which a worker takes no more lanes; lanes that nobody takes ring.'),
   reservedAddresses: z
     .enum(['refuse', 'allow'])
     .default('allow')

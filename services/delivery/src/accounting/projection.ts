@@ -5,53 +5,50 @@ import {
   type AccountingReport,
   type Change,
   createAccounting,
+  type LaneFold,
   type LaneRecord,
 } from '@angarium/lanes';
-import { type LogRecord, OffsetGap, type TopicName } from '@angarium/log';
-import { decodeRecord, type Kind } from '@angarium/records';
+import type { Kind } from '@angarium/records';
 import type { Core } from '../core.ts';
-import { createProgress, type LaneProgress } from '../lane/progress.ts';
-import { followRecords } from '../log/following.ts';
-import { crash, reasonOf } from '../pause.ts';
-import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import type { Lane } from '../lane/lane.ts';
+import { backoffMs, crash, pause, reasonOf } from '../pause.ts';
+import { dropOlder, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { type Follower, followLane } from './follower.ts';
+import { createInputs, type InputPartition, readInputs } from './inputs.ts';
 
-/** The reconciler: folds input topics and lanes into the count of promise 2, and remembers how far it counted. */
+/** A lane as the count sees it: this process's own, or one that it follows. */
+export interface LaneView {
+  readonly number: number;
+  readonly fold: LaneFold;
+  readTo(offset: number): Promise<void>;
+}
+
+/**
+ * The reconciler: folds input topics and lanes into the count of promise 2, and remembers how far it counted. It belongs to the
+ * owner of lane 0: lanes that others own are followed there.
+ */
 export interface Projection {
-  /** Finds where to go on. Before the lanes are read. */
-  prepare(): Promise<void>;
-  startLane(lane: number, position: number): void;
-  onLane(lane: number, record: LaneRecord<Kind>, change: Change): void;
-  /** Reads the input topics from now on. */
-  start(): void;
-  stop(): Promise<void>;
-  /** Learns what routing has committed, and makes the count durable. */
+  /** Goes on where the count was left. Resolves when lanes may be fed; those that are not are followed. Never rejects. */
+  begin(epoch: number): Promise<void>;
+  /** Somebody else counts. */
+  end(): Promise<void>;
+  startLane(lane: Lane, position: number): void;
+  onLane(lane: Lane, record: LaneRecord<Kind>, change: Change): void;
+  /** It is fed no more. */
+  endLane(lane: Lane): void;
+  /** Learns what routing has committed, and makes the count durable; who does not count learns how far it is. */
   keep(): Promise<void>;
-  /** Undefined while the lanes are replayed. */
+  /** Undefined while the lanes are replayed, and where somebody else counts. */
   report(): AccountingReport | undefined;
   /** Records below are counted for good: nothing above may be trimmed. */
   lanePosition(lane: number): number;
+  /** Empty where somebody else counts. */
   readonly inputs: readonly InputPartition[];
+  /** All lanes; undefined while one of them is replayed or halted, and where somebody else counts. */
+  views(): readonly LaneView[] | undefined;
 }
 
-/** A partition of an input topic, for trimming. */
-export interface InputPartition {
-  readonly topic: TopicName;
-  readonly partition: number;
-  readonly progress: LaneProgress;
-  /** As of the last `keep`. */
-  committed: number;
-  /** Counted for good below. */
-  counted: number;
-  /** Oldest record that `mail.dead` names. */
-  firstDead: number;
-}
-
-export const INPUT_TOPICS = ['mail.in', 'mail.in.bulk'] as const satisfies readonly TopicName[];
 const GROUP = 'routing';
-const DEAD = 'mail.dead';
-
-const partitionsOf = (core: Core, topic: TopicName): readonly number[] =>
-  Array.from({ length: core.deps.log.partitions(topic) }, (_, index) => index);
 
 async function laneEnds({ deps: { log } }: Core): Promise<number[]> {
   const lanes = Array.from({ length: log.partitions('mail.lane') }, (_, lane) => lane);
@@ -82,112 +79,164 @@ function widen(checkpoint: AccountingCheckpoint, lanes: number, inputs: readonly
   };
 }
 
-function applyInput(accounting: Accounting, input: InputPartition, record: LogRecord): void {
-  const { topic, partition } = input;
-  const at = { topic, partition, offset: record.offset };
-  const decoded = decodeRecord(record.value);
-  input.progress.note({ ...record, octets: record.value.length });
-  if (decoded.is === 'known' && decoded.kind.$case === 'accepted') accounting.applyAccepted(at, decoded.kind.value);
-  else accounting.applyUnreadable(at);
+type Source = { readonly is: 'own'; readonly view: Lane } | { readonly is: 'followed'; readonly view: Follower };
+
+/** A count under way. */
+interface Counting {
+  readonly epoch: number;
+  readonly accounting: Accounting;
+  readonly inputs: readonly InputPartition[];
+  saved: AccountingCheckpoint | undefined;
+  /** What feeds each lane. */
+  readonly sources: Map<number, Source>;
+  readonly stopping: AbortController;
+  reading: Promise<void>;
 }
 
-function applyDead(accounting: Accounting, inputs: readonly InputPartition[], value: Uint8Array): void {
-  const decoded = decodeRecord(value);
-  if (decoded.is !== 'known' || decoded.kind.$case !== 'dead') return;
-  const { src } = decoded.kind.value;
-  accounting.applyDead(decoded.kind.value);
-  const input = inputs.find(({ topic, partition }) => topic === src?.topic && partition === src.partition);
-  if (input !== undefined && src !== undefined) input.firstDead = Math.min(input.firstDead, src.offset);
+function noteSaved(counting: Counting, checkpoint: AccountingCheckpoint): void {
+  counting.saved = checkpoint;
+  for (const input of counting.inputs) {
+    const at = checkpoint.partitions.find(({ topic, partition }) => topic === input.topic && partition === input.partition);
+    input.counted = at?.position ?? 0;
+  }
 }
 
-/** Follows the input topics and the dead letters into the count, until the signal aborts. */
-async function readInputs(
-  core: Core,
-  accounting: Accounting,
-  o: { readonly inputs: readonly InputPartition[]; readonly signal: AbortSignal },
-): Promise<void> {
-  const { deps, meters } = core;
-  const { inputs, signal } = o;
-  const troubleAt = (topic: TopicName, partition: number) => (error: unknown) => {
-    meters.ownFaults.inc({ fault: 'accounting' });
-    deps.logger.error({ topic, partition, reason: reasonOf(error) }, 'delivery.accounting.read_failed');
-    return !(error instanceof OffsetGap);
+/** A new count is kept at once: a kill before the first round must not begin another one. */
+async function open(core: Core, leaseEpoch: number): Promise<Counting> {
+  const { log, blobs, logger } = core.deps;
+  const inputs = createInputs(core);
+  const { epoch: newest, checkpoint: found } = await loadCheckpoint(blobs, logger);
+  const isOurs = found !== undefined && found.incarnation === log.incarnation;
+  const start = isOurs ? widen(found, log.partitions('mail.lane'), inputs) : await originOf(core, inputs);
+  const epoch = Math.max(leaseEpoch, newest + 1);
+  const accounting = createAccounting(start);
+  const counting: Counting = {
+    ...{ epoch, accounting, inputs, saved: undefined, sources: new Map(), stopping: new AbortController() },
+    reading: Promise.resolve(),
   };
-  const readInput = (input: InputPartition) => {
+  const checkpoint = 'totals' in start ? start : accounting.checkpoint();
+  noteSaved(counting, await saveCheckpoint(blobs, { epoch, checkpoint, saved: undefined }));
+  await dropOlder(blobs, epoch);
+  return counting;
+}
+
+function follow(core: Core, counting: Counting, number: number): void {
+  const { accounting, sources } = counting;
+  const follower = followLane(number, core.deps, {
+    onStart: (lane, position) => accounting.startLane(lane, position),
+    onRecord: (lane, record, change) => accounting.applyLane(lane, record, change),
+  });
+  sources.set(number, { is: 'followed', view: follower });
+}
+
+/** Learns what routing has committed, and makes the count durable where the lease still allows it. */
+async function keepCount(core: Core, counting: Counting): Promise<void> {
+  const { log, blobs } = core.deps;
+  const { accounting, inputs, epoch, saved, sources } = counting;
+  for (const input of inputs) {
     const { topic, partition } = input;
-    const from = accounting.positions.find((at) => at.topic === topic && at.partition === partition)?.position ?? 0;
-    const apply = (records: readonly LogRecord[]) => {
-      for (const record of records) applyInput(accounting, input, record);
-    };
-    return followRecords(deps, { topic, partition, from, signal, apply, onTrouble: troubleAt(topic, partition) });
-  };
-  const readDead = async (partition: number) => {
-    const apply = (records: readonly LogRecord[]) => {
-      for (const { value } of records) applyDead(accounting, inputs, value);
-    };
-    const { low: from } = await deps.log.marks(DEAD, partition);
-    await followRecords(deps, { topic: DEAD, partition, from, signal, apply, onTrouble: troubleAt(DEAD, partition) });
-  };
-  await Promise.all([...inputs.map(readInput), ...partitionsOf(core, DEAD).map(readDead)]);
+    const offset = await log.committed(GROUP, topic, partition);
+    accounting.committed({ topic, partition, offset }, await laneEnds(core));
+    input.committed = offset;
+  }
+  const first = core.lanes.find(({ number }) => number === 0);
+  if (!accounting.isReplayed || counting.stopping.signal.aborted || first === undefined || !core.mayAct(first)) return;
+  noteSaved(counting, await saveCheckpoint(blobs, { epoch, checkpoint: accounting.checkpoint(), saved }));
+  for (const { is, view } of sources.values())
+    if (is === 'followed') view.fold.historyStarts((await log.marks('mail.lane', view.number)).low);
 }
 
-const createInput = (topic: TopicName, partition: number): InputPartition => ({
-  topic,
-  partition,
-  progress: createProgress(),
-  committed: 0,
-  counted: 0,
-  firstDead: Number.POSITIVE_INFINITY,
-});
+function report(core: Core, { accounting, sources }: Counting): AccountingReport | undefined {
+  const isWhole = sources.size === core.deps.log.partitions('mail.lane');
+  const all = [...sources.values()];
+  if (!isWhole || !accounting.isReplayed || all.some(({ is, view }) => is === 'own' && view.state === 'replaying')) return undefined;
+  return accounting.report(all.reduce((sum, { view }) => sum + view.fold.waitingRecipients, 0));
+}
+
+async function openPersistently(core: Core, epoch: number, signal: AbortSignal): Promise<Counting | undefined> {
+  const { clock, config, logger } = core.deps;
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      return await open(core, epoch);
+    } catch (error) {
+      if (error instanceof TypeError) crash(error);
+      core.meters.ownFaults.inc({ fault: 'accounting' });
+      logger.error({ reason: reasonOf(error) }, 'delivery.accounting.not_begun');
+    }
+    await pause(clock, backoffMs(failures, config.delivery.appendMaxRetryMs), signal);
+  }
+  return undefined;
+}
+
+/** Lanes that are not fed by this process's own: another one owns them, or they began before the count did. */
+function followMissing(core: Core, counting: Counting, unfed: WeakSet<Lane>): void {
+  for (let number = 0; number < core.deps.log.partitions('mail.lane'); number++) {
+    const own = core.lanes.find((lane) => lane.number === number);
+    if (!counting.sources.has(number) && (own === undefined || unfed.has(own))) follow(core, counting, number);
+  }
+}
+
+/** All lanes, where each is read. */
+function viewsOf({ deps: { log } }: Core, { sources, accounting }: Counting): readonly LaneView[] | undefined {
+  const all = [...sources.values()];
+  const isWhole = all.length === log.partitions('mail.lane') && accounting.isReplayed;
+  return isWhole && all.every(({ is, view }) => is === 'followed' || view.state === 'live') ? all.map(({ view }) => view) : undefined;
+}
 
 export function createProjection(core: Core): Projection {
-  const { log, blobs, logger } = core.deps;
-  const stopping = new AbortController();
-  const inputs = INPUT_TOPICS.flatMap((topic) => partitionsOf(core, topic).map((partition) => createInput(topic, partition)));
-  let accounting = createAccounting({ incarnation: log.incarnation, laneEnds: [], partitions: [] });
-  let saved: AccountingCheckpoint | undefined;
-  let reading: Promise<void> = Promise.resolve();
+  const { blobs, logger } = core.deps;
+  let beginning = new AbortController();
+  let counting: Counting | undefined;
+  /** As somebody else counts. */
+  let learned: AccountingCheckpoint | undefined;
 
-  const noteSaved = (checkpoint: AccountingCheckpoint) => {
-    saved = checkpoint;
-    for (const input of inputs) {
-      const at = checkpoint.partitions.find(({ topic, partition }) => topic === input.topic && partition === input.partition);
-      input.counted = at?.position ?? 0;
-    }
-  };
+  /** They began before the count did, and what they have read is missing in it. */
+  const unfed = new WeakSet<Lane>();
+  const fedBy = (lane: Lane): Counting | undefined => (counting?.sources.get(lane.number)?.view === lane ? counting : undefined);
   return {
-    inputs,
-    async prepare() {
-      const found = await loadCheckpoint(blobs, logger);
-      const isOurs = found !== undefined && found.incarnation === log.incarnation;
-      const start = isOurs ? widen(found, log.partitions('mail.lane'), inputs) : await originOf(core, inputs);
-      accounting = createAccounting(start);
-      // A new count is kept at once: a kill before the first round must not begin another one.
-      noteSaved('totals' in start ? start : await saveCheckpoint(blobs, accounting.checkpoint(), undefined));
+    get inputs() {
+      return counting?.inputs ?? [];
     },
-    startLane: (lane, position) => accounting.startLane(lane, position),
-    onLane: (lane, record, change) => accounting.applyLane(lane, record, change),
-    start() {
-      reading = readInputs(core, accounting, { inputs, signal: stopping.signal });
-      reading.catch(crash);
+    async begin(epoch) {
+      beginning = new AbortController();
+      const { signal } = beginning;
+      const opened = await openPersistently(core, epoch, signal);
+      if (opened === undefined || signal.aborted) return;
+      counting = opened;
+      opened.reading = readInputs(core, opened.accounting, { inputs: opened.inputs, signal: opened.stopping.signal });
+      opened.reading.catch(crash);
+      // Lanes of our own that wait for this begin in the same turn, and feed the count themselves.
+      core.deps.clock.after(0, () => counting === opened && followMissing(core, opened, unfed));
     },
-    async stop() {
-      stopping.abort();
-      await reading;
+    async end() {
+      beginning.abort();
+      const ended = counting;
+      counting = undefined;
+      ended?.stopping.abort();
+      for (const { is, view } of ended?.sources.values() ?? []) if (is === 'followed') view.stop();
+      await ended?.reading;
+    },
+    startLane(lane, position) {
+      if (counting === undefined) {
+        unfed.add(lane);
+        return;
+      }
+      const source = counting.sources.get(lane.number);
+      if (source?.is === 'followed') source.view.stop();
+      counting.sources.set(lane.number, { is: 'own', view: lane });
+      counting.accounting.startLane(lane.number, position);
+    },
+    onLane: (lane, record, change) => fedBy(lane)?.accounting.applyLane(lane.number, record, change),
+    endLane(lane) {
+      const source = counting?.sources.get(lane.number);
+      if (counting !== undefined && (source === undefined || source.view === lane)) follow(core, counting, lane.number);
     },
     async keep() {
-      for (const input of inputs) {
-        const { topic, partition } = input;
-        const offset = await log.committed(GROUP, topic, partition);
-        accounting.committed({ topic, partition, offset }, await laneEnds(core));
-        input.committed = offset;
-      }
-      if (accounting.isReplayed) noteSaved(await saveCheckpoint(blobs, accounting.checkpoint(), saved));
+      if (counting !== undefined) await keepCount(core, counting);
+      else learned = (await loadCheckpoint(blobs, logger)).checkpoint;
     },
-    report() {
-      if (!accounting.isReplayed || core.lanes.some(({ state }) => state === 'replaying')) return undefined;
-      return accounting.report(core.lanes.reduce((sum, { fold }) => sum + fold.waitingRecipients, 0));
-    },
-    lanePosition: (lane) => saved?.lanes[lane]?.position ?? 0,
+    report: () => (counting === undefined ? undefined : report(core, counting)),
+    lanePosition: (lane) => (counting?.saved ?? learned)?.lanes[lane]?.position ?? 0,
+    views: () => (counting === undefined ? undefined : viewsOf(core, counting)),
   };
 }

@@ -39,7 +39,7 @@ const RET: Readonly<Partial<Record<Ret, Job['ret']>>> = { [Ret.FULL]: 'full', [R
 export const isWaiting = (recipient: LiveRecipient): boolean =>
   recipient.state === 'waiting' && recipient.message.recipients.get(recipient.address) === recipient;
 
-function createJob(core: Core, { message, recipients, route, flight }: Attempt, content: Uint8Array): Job {
+function createJob(core: Core, { lane, message, recipients, route, flight }: Attempt, content: Uint8Array): Job {
   const { envelope } = message;
   return {
     plan: route.plan,
@@ -53,9 +53,10 @@ function createJob(core: Core, { message, recipients, route, flight }: Attempt, 
     acceptedAtMs: envelope.acceptedAtMs,
     content,
     recipients: recipients.map(({ address, notify, orcpt, nextHop }) => ({ address, notify, orcpt, account: nextHop?.account ?? '' })),
-    mayFinish: () => core.isOpen() && recipients.every(isWaiting),
+    mayFinish: () => core.isOpen() && core.mayAct(lane) && recipients.every(isWaiting),
     onDot: () => {
       flight.dotted = true;
+      flight.sent = true;
     },
   };
 }
@@ -73,7 +74,7 @@ const verdictOf = ({ site, spent }: AttemptResult): Verdict => (spent || site !=
 /** Who waits without an end must not wait without a word; what we broke off ourselves when stopping is no trouble. */
 function tellUnspent(core: Core, { lane, message, ticket }: Attempt, unspent: Concluded['unspent']): void {
   const [first] = unspent;
-  if (first === undefined || !core.isOpen()) return;
+  if (first === undefined || !core.isOpen() || !core.mayAct(lane)) return;
   core.meters.ownFaults.inc({ fault: 'transport' });
   const { queueId } = message;
   const { enhanced, text } = first.reply;
@@ -81,8 +82,15 @@ function tellUnspent(core: Core, { lane, message, ticket }: Attempt, unspent: Co
   core.deps.logger.warn({ ...about, fault: 'transport' }, 'delivery.attempt.put_off');
 }
 
+/** The lane may be somebody else's by now, who tries all this again: only what was sent is a fact. */
+const notOurs = ({ recipients }: Attempt): Ended => ({
+  ...{ verdict: 'unknown', spent: false, reply: undefined, unspent: recipients },
+  ...{ note: 'the lease of its lane was not valid', sealed: Promise.resolve() },
+});
+
 function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
   const { lane, message, recipients, flight, ticket } = attempt;
+  if (!flight.sent && !core.mayAct(lane)) return notOurs(attempt);
   const { findings, unspent } = concludeAttempt(recipients, result, momentOf(core));
   const verdict = verdictOf(result);
   flight.failed = verdict === 'failed';

@@ -28,6 +28,8 @@ export interface AppendQueue {
   readonly pending: number;
   /** When the oldest of them came; undefined: none. */
   readonly oldestMs: number | undefined;
+  /** Records that got durable. */
+  readonly appended: number;
   /** Resolves when nothing is pending. */
   idle(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
   let waiting: Pending[] = [];
   let batch: readonly Pending[] = [];
   let running = false;
+  let appended = 0;
   const onIdle: (() => void)[] = [];
 
   const write = async (): Promise<void> => {
@@ -62,6 +65,7 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     for (let failures = 0; ; failures++) {
       try {
         const first = await log.append('mail.lane', lane, values);
+        appended += batch.length;
         for (const [index, one] of batch.entries()) one.resolve(first + index);
         return;
       } catch (error) {
@@ -102,10 +106,9 @@ export function createAppendQueue(deps: AppendQueueDeps): AppendQueue {
     get oldestMs() {
       return (batch[0] ?? waiting[0])?.sinceMs;
     },
-    idle: () =>
-      new Promise((resolve) => {
-        if (running) onIdle.push(resolve);
-        else resolve();
-      }),
+    get appended() {
+      return appended;
+    },
+    idle: () => (running ? new Promise((resolve) => void onIdle.push(resolve)) : Promise.resolve()),
   };
 }

@@ -27,7 +27,7 @@ async function contentFor(core: Core, lane: Lane, message: LiveMessage): Promise
 
 async function move(core: Core, lane: Lane, message: LiveMessage): Promise<void> {
   const content = await contentFor(core, lane, message);
-  const isLive = () => lane.fold.messages.get(message.queueId) === message;
+  const isLive = () => core.mayAct(lane) && lane.fold.messages.get(message.queueId) === message;
   if (isLive()) {
     const records = lane.fold.moved(message, content);
     const offsets = await Promise.all(records.map((value) => lane.append({ $case: 'moved', value })));
@@ -67,13 +67,13 @@ export async function moveOldest(core: Core, lane: Lane, low: number): Promise<v
   });
   // The fold knows no clock but the records': in a quiet lane one has to come for what is kept for a time to grow old.
   const isQuiet = core.deps.clock.nowMs() - lane.progress.lastMs > QUIET_MS && fold.position > low;
-  if (isDistant && (fold.floorsOffset <= half || isQuiet))
+  if (isDistant && (fold.floorsOffset <= half || isQuiet) && core.mayAct(lane))
     await lane.append({ $case: 'owner', value: fold.floorsRecord(core.deps.ownerName) });
   let trouble: unknown;
   const work = async () => {
     for (let message = chosen.shift(); message !== undefined && trouble === undefined; message = chosen.shift()) {
       try {
-        if (lane.state === 'live') await move(core, lane, message);
+        if (core.mayAct(lane)) await move(core, lane, message);
       } catch (error) {
         trouble = error;
         core.meters.ownFaults.inc({ fault: 'blob' });

@@ -1,5 +1,6 @@
 import type { TopicName } from '@angarium/log';
-import type { InputPartition, Projection } from '../accounting/projection.ts';
+import type { InputPartition } from '../accounting/inputs.ts';
+import type { Projection } from '../accounting/projection.ts';
 import type { Core } from '../core.ts';
 import type { Lane } from './lane.ts';
 import type { LaneProgress } from './progress.ts';
@@ -26,13 +27,23 @@ const unneededBelow = (core: Core, lane: Lane, projection: Projection): number =
     historyStart(core, { topic: 'mail.lane', partition: lane.number, progress: lane.progress }),
   );
 
-/** Gives up what no replay, no count and no question needs any more. Returns the low mark. */
-export async function trimLane(core: Core, lane: Lane, projection: Projection): Promise<number> {
-  const { log, logger } = core.deps;
-  const { low } = await log.marks('mail.lane', lane.number);
+/** What this lane needs no more is known from now on, and goes out with the lease. Returns the low mark. */
+export async function findWatermark(core: Core, lane: Lane, projection: Projection): Promise<number> {
+  const { low } = await core.deps.log.marks('mail.lane', lane.number);
   const limit = unneededBelow(core, lane, projection);
-  if (lane.state !== 'live' || limit <= low) return low;
-  const below = lane.fold.watermark(limit);
+  if (lane.state === 'live' && limit > low) lane.watermark = Math.max(low, lane.fold.watermark(limit));
+  return low;
+}
+
+/**
+ * Gives up what no replay, no count and no question needs any more, below a watermark that was read back: whoever does not know
+ * yet that the lane is another's must not trim by what it believes. Returns the low mark.
+ */
+export async function trimLane(core: Core, lane: Lane, o: { readonly low: number; readonly trimmable: number }): Promise<number> {
+  const { log, logger } = core.deps;
+  const { low } = o;
+  if (!core.mayAct(lane) || o.trimmable <= low) return low;
+  const below = lane.fold.watermark(Math.min(o.trimmable, lane.watermark));
   if (below <= low) return low;
   await log.trim('mail.lane', lane.number, below);
   lane.fold.historyStarts(below);

@@ -27,7 +27,12 @@ function parseToken(text: string): Token | undefined {
 export function listPage(core: Core, { filter, limit, pageToken }: ListRequest): ListResponse {
   const token = parseToken(pageToken);
   const most = Math.min(limit || DEFAULT_LIMIT, MAX_LIMIT);
-  const isThere = token !== undefined && core.lanes[token.lane]?.fold.messages.get(token.queueId)?.recipients.has(token.address) === true;
+  const isThere =
+    token !== undefined &&
+    core.lanes
+      .find(({ number }) => number === token.lane)
+      ?.fold.messages.get(token.queueId)
+      ?.recipients.has(token.address) === true;
   const recipients: QueuedRecipient[] = [];
   let total = 0;
   let shown = token?.shown ?? 0;
