@@ -128,8 +128,10 @@ function readOutput(child: ChildProcess): Output {
   return { lines, printed, waitFor };
 }
 
-/** Starts `angarium up`, or the mailbox alone, on the folder and waits until it is ready. */
-export async function startAngarium(folder: string, config: Tree = {}, role: 'up' | 'mailbox' = 'up'): Promise<Angarium> {
+export type Role = 'up' | 'ingress' | 'routing' | 'delivery' | 'mailbox';
+
+/** Starts `angarium up`, or one service alone, on the folder and waits until it is ready. */
+export async function startAngarium(folder: string, config: Tree = {}, role: Role = 'up'): Promise<Angarium> {
   const file = join(folder, 'angarium.yaml');
   await writeFile(file, JSON.stringify(merge({ ...BASE, dataFolder: join(folder, 'data'), log: { level: 'info', flushMs: 20 } }, config)));
   const child = spawn(process.execPath, [...FLAGS, MAIN, role, '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });

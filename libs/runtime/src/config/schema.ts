@@ -26,6 +26,14 @@ export const configSchema = z.strictObject({
     .optional()
     .describe('Mutual TLS of gRPC; without it gRPC listens on loopback or Unix sockets only.'),
   directoryListen: z.string().default('').describe('Where the Directory service also listens for a mailbox on its own; empty: nowhere.'),
+  directoryAt: z
+    .string()
+    .default('127.0.0.1:2601')
+    .describe('gRPC address of the Directory service, for ingress and delivery on their own.'),
+  blobFolder: z
+    .string()
+    .default('')
+    .describe('Folder of large contents that ingress, routing and delivery on their own share; empty: blobs in the data folder.'),
   mailboxAt: z.string().default('').describe('gRPC address of a mailbox service that runs on its own; empty: in this process.'),
   metrics: z
     .strictObject({ listen: address })

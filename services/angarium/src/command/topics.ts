@@ -86,7 +86,7 @@ function optionsOf(command: Command, { write }: Terminal): ReturnType<typeof kaf
 }
 
 /** Trouble of the cluster is told in a sentence, without a stack. */
-async function told<T>(work: Promise<T>): Promise<T> {
+export async function told<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {

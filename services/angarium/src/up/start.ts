@@ -34,7 +34,7 @@ async function mailboxFor(base: Base, directory: Directory, parts: Parts) {
   return { mailbox: client as Mailbox, addresses: { pop3: [], pop3s: [] }, notReady: () => [] };
 }
 
-async function serve({ logger, config }: Base, address: string, services: RpcServices, parts: Parts): Promise<void> {
+export async function serve({ logger, config }: Base, address: string, services: RpcServices, parts: Parts): Promise<void> {
   const onFault = (error: unknown) => logger.error({ address, reason: String(error) }, 'rpc.call.failed');
   const server = await serveRpc({ address, services, onFault, tls: address.startsWith('unix:') ? undefined : config.rpcTls });
   parts.add(`rpc ${address}`, () => server.close());
@@ -57,6 +57,7 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
   parts.add('log', () => log.close());
   const blobs = await openFileBlobs({ folder: `${config.dataFolder}/blobs` });
   const tables = await openLaneTables(log, config);
+  parts.add('lane tables', () => tables.close());
 
   const routing = createRouting({ ...base, log, blobs, laneTable: tables.byVersion });
   await routing.start();

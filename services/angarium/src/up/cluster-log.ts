@@ -1,0 +1,45 @@
+import { checkTopics, type Log, openKafkaLog } from '@angarium/log';
+import { incarnationOf, kafkaOptions } from '../command/topics.ts';
+import type { Base } from './deps.ts';
+import type { Parts } from './shutdown.ts';
+
+/** How often the topics are compared with the promise of the configuration. */
+const CHECK_EVERY_MS = 60_000;
+
+export interface ClusterLog {
+  readonly log: Log;
+  /** Where the topics do not keep what the configuration promises: no mail is to be accepted then. */
+  notReady(): readonly string[];
+}
+
+/**
+ * The log on Kafka, which several processes share.
+ *
+ * @throws LogUnavailable when no broker answers or a topic is missing; says what to do
+ */
+export async function openClusterLog({ config, clock, logger, metrics }: Base, parts: Parts): Promise<ClusterLog> {
+  const options = kafkaOptions(config, logger);
+  const appendSeconds = metrics.histogram({
+    name: 'angarium_log_append_seconds',
+    help: 'Time from the first append of a batch until the batch is durable.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20],
+  });
+  const log = await openKafkaLog({ ...options, incarnationOf, observe: ({ appendMs }) => appendSeconds.observe(appendMs / 1000) });
+  parts.add('log', () => log.close());
+  let problems: readonly string[] = ['log: the topics are not checked yet'];
+  let callOff = () => {};
+  const check = async (): Promise<void> => {
+    try {
+      const found = await checkTopics(options);
+      problems = found.problems.map((problem) => `log: ${problem}`);
+      for (const warning of found.warnings) logger.warn({ warning }, 'log.topics.warned');
+    } catch (error) {
+      // The brokers do not answer now: ingress answers 451 by itself, and is ready as soon as they do.
+      logger.warn({ reason: String(error) }, 'log.topics.unchecked');
+    }
+    callOff = clock.after(CHECK_EVERY_MS, () => void check());
+  };
+  await check();
+  parts.add('log check', async () => callOff());
+  return { log, notReady: () => problems };
+}

@@ -1,0 +1,97 @@
+import { openFileBlobs } from '@angarium/blob';
+import { createDelivery, createSmtpTransport } from '@angarium/delivery';
+import { createIngress } from '@angarium/ingress';
+import type { Log } from '@angarium/log';
+import { createRouting } from '@angarium/routing';
+import { connectDirectory, connectMailbox, type Directory } from '@angarium/rpc';
+import type { Config } from '@angarium/runtime';
+import { controlAddress } from '../command/control.ts';
+import { openClusterLog } from './cluster-log.ts';
+import { type LaneTables, openLaneTables } from './control.ts';
+import { type Base, createBase } from './deps.ts';
+import { openFolder } from './format.ts';
+import { createParts, type Parts, runUntilSignal } from './shutdown.ts';
+import { serve, startHealth } from './start.ts';
+
+/** Services that run as processes of their own, any number of each, over a log that they share. */
+export type Role = 'ingress' | 'routing' | 'delivery';
+
+interface Shared {
+  readonly base: Base;
+  readonly parts: Parts;
+  readonly log: Log;
+  readonly blobs: Awaited<ReturnType<typeof openFileBlobs>>;
+  readonly tables: LaneTables;
+}
+
+interface Started {
+  notReady(): readonly string[];
+  readonly addresses?: Readonly<Record<string, readonly string[]>>;
+}
+
+const DIRECTORY_TIMEOUT_MS = 10_000;
+const MAILBOX_TIMEOUT_MS = 60_000;
+
+async function directoryOf({ base: { config }, parts }: Shared): Promise<Directory> {
+  const client = await connectDirectory({ address: config.directoryAt, tls: config.rpcTls, timeoutMs: DIRECTORY_TIMEOUT_MS });
+  parts.add('directory client', async () => client.close());
+  return client;
+}
+
+const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
+  async ingress(shared) {
+    const { base, parts, log, blobs, tables } = shared;
+    const ingress = createIngress({ ...base, log, blobs, directory: await directoryOf(shared), laneTableVersion: tables.newestVersion });
+    await ingress.start();
+    parts.add('ingress', () => ingress.stop());
+    return ingress;
+  },
+  async routing({ base, parts, log, blobs, tables }) {
+    const routing = createRouting({ ...base, log, blobs, laneTable: tables.byVersion });
+    await routing.start();
+    parts.add('routing', () => routing.stop());
+    const { directory, admin } = routing;
+    await serve(base, controlAddress(base.config), { directory, directoryAdmin: admin }, parts);
+    if (base.config.directoryListen !== '') await serve(base, base.config.directoryListen, { directory }, parts);
+    return routing;
+  },
+  async delivery(shared) {
+    const { base, parts, log, blobs } = shared;
+    const { config } = base;
+    const directory = await directoryOf(shared);
+    const mailbox = await connectMailbox({ address: config.mailboxAt, tls: config.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
+    parts.add('mailbox client', async () => mailbox.close());
+    const transports = [createSmtpTransport({ ...base, directory })];
+    const delivery = createDelivery({ ...base, log, blobs, mailbox, transports, ownerName: config.hostname });
+    await delivery.start();
+    parts.add('delivery', () => delivery.stop());
+    await serve(base, controlAddress(config), { queue: delivery.queue }, parts);
+    return delivery;
+  },
+};
+
+/**
+ * `angarium ingress|routing|delivery` over Kafka. Resolves after SIGTERM or SIGINT and an orderly stop.
+ *
+ * @throws when the data folder, the log, a peer's address or a listener cannot be opened; what was started is stopped
+ */
+export async function runRole(role: Role, config: Config): Promise<void> {
+  const lock = await openFolder(config.dataFolder);
+  const base = await createBase(config);
+  const parts = createParts(base.logger);
+  parts.add('data folder', () => lock.release());
+  parts.add('certificate', async () => base.tls.close());
+  try {
+    const { log, notReady } = await openClusterLog(base, parts);
+    const blobs = await openFileBlobs({ folder: config.blobFolder === '' ? `${config.dataFolder}/blobs` : config.blobFolder });
+    const tables = await openLaneTables(log, config);
+    parts.add('lane tables', () => tables.close());
+    const started = await ROLES[role]({ base, parts, log, blobs, tables });
+    const metrics = await startHealth(base, () => [...notReady(), ...started.notReady()], parts);
+    base.logger.info({ role, ...started.addresses, metrics, pid: process.pid }, 'process.ready');
+  } catch (error) {
+    await parts.stop();
+    throw error;
+  }
+  await runUntilSignal(parts, base.logger);
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type Angarium, accounting, makeFolder, type Role, startAngarium, until } from '../e2e/angarium.ts';
+import { startLoad } from '../e2e/load.ts';
+import { openSession } from '../e2e/session.ts';
+import { createCommand } from './command.ts';
+import { hasBrokers, useBrokers } from './fixtures.ts';
+
+/* Each service a process of its own over real Kafka, wired by gRPC. */
+
+if (hasBrokers('the roles over Kafka')) {
+  const brokers = useBrokers({ count: 1, mayBeShared: true });
+  const { folder, remove } = await makeFolder();
+  const running = new Map<Role, Angarium>();
+  after(async () => {
+    await Promise.all([...running.values()].map((one) => one.kill()));
+    await remove();
+  });
+
+  const at = (name: string) => `unix:${join(folder, `${name}.sock`)}`;
+  const config = (role: Role) => ({
+    blobFolder: join(folder, 'blobs'),
+    kafka: { brokers: brokers().addresses, prefix: 'roles-', replicationFactor: 1, minInSyncReplicas: 1 },
+    directoryListen: role === 'routing' ? at('directory') : '',
+    directoryAt: at('directory'),
+    mailboxAt: at('mailbox'),
+    mailbox: { rpcListen: at('mailbox'), directory: at('directory') },
+  });
+  const start = async (role: Role): Promise<Angarium> => {
+    await mkdir(join(folder, role), { recursive: true });
+    const started = await startAngarium(join(folder, role), config(role), role);
+    running.set(role, started);
+    return started;
+  };
+  const one = (role: Role): Angarium => running.get(role) as Angarium;
+
+  test('a role without topics says how to make them; with them all roles start', async () => {
+    await assert.rejects(start('routing'), /angarium topics create/);
+    const command = await createCommand(join(folder, 'topics'), config('routing'));
+    assert.match((await command(['topics', 'create'])).stdout, /made mail\.in, /);
+    assert.equal((await command(['topics', 'check'])).code, 0);
+    await start('routing');
+    await one('routing').command(['domain', 'add', 'angarium.test']);
+    await one('routing').command(['account', 'add', 'me@angarium.test'], 'a password\n');
+    for (const role of ['mailbox', 'ingress', 'delivery'] as const) await start(role);
+  });
+
+  test('mail goes from process to process into a mailbox, a large body by the blob store', async () => {
+    const session = openSession(one('ingress').addresses.mx[0] ?? '');
+    await session.reply();
+    await session.ask('EHLO client.test');
+    await session.ask('MAIL FROM:<a@client.test>');
+    assert.equal((await session.ask('RCPT TO:<nobody@angarium.test>')).code, 550);
+    await session.ask('RCPT TO:<me@angarium.test>');
+    await session.ask('DATA');
+    const { lines } = await session.ask(`Subject: large\r\n\r\n${`${'x'.repeat(70)}\r\n`.repeat(2000)}.`);
+    const queueId = /[0-9A-Z]{26}/.exec(lines.join())?.[0];
+    session.end();
+    const stored = await one('mailbox').waitFor('mailbox.message.stored', (line) => line.queueId === queueId);
+    assert.equal(stored.account, 'me@angarium.test');
+  });
+
+  test('each role killed under load and started again: every 250 is delivered, and the count holds', { timeout: 180_000 }, async () => {
+    const before = await until(async () => ((await accounting(one('delivery'))).delivered === 1 ? 1 : undefined));
+    const address = () => one('ingress').addresses.mx[0] ?? '';
+    let taken = 0;
+    for (const role of ['delivery', 'routing', 'mailbox', 'ingress'] as const) {
+      const load = startLoad({ address: address(), sessions: 4, recipient: () => 'me@angarium.test', name: role });
+      await until(async () => (load.taken.size > 50 ? true : undefined));
+      await one(role).kill();
+      if (role === 'ingress') await load.stop();
+      await start(role);
+      if (role !== 'ingress') {
+        const sizeThen = load.taken.size;
+        await until(async () => (load.taken.size > sizeThen + 50 ? true : undefined), 30_000);
+        await load.stop();
+      }
+      taken += load.taken.size;
+    }
+    const count = await until(async () => {
+      const now = await accounting(one('delivery'));
+      return now.queued === 0 && now.delivered >= before + taken && now.difference === 0 ? now : undefined;
+    }, 60_000);
+    // What a killed ingress had sent to the log and not answered is delivered too.
+    assert.ok(count.delivered <= before + taken + 4, `${count.delivered} of ${taken}`);
+    assert.deepEqual([count.bounced, count.expired, count.discarded], [0, 0, 0]);
+  });
+
+  test('SIGTERM ends each role with 0', async () => {
+    for (const [role, angarium] of running) assert.equal(await angarium.stop(), 0, role);
+    running.clear();
+  });
+}
