@@ -2,7 +2,8 @@ import type { Content, Kind, Moved, Owner } from '@angarium/records';
 import { createFinishedRecipients } from './finished.ts';
 import { createFloors } from './floors.ts';
 import { createInterner } from './intern.ts';
-import type { Change, LaneRecord, LaneTotals, LiveMessage, LiveRecipient } from './live.ts';
+import type { Change, LaneRecord, LaneTotals, LiveMessage, LiveMessages, LiveRecipient } from './live.ts';
+import { createMessages } from './messages.ts';
 import { applyMoved, formatMoved } from './moved.ts';
 import { applyAdmin, applyInDoubt, applyOwner, applyTrying } from './orders.ts';
 import { applyEnqueued, applyNotified, applyOutcome } from './outcome.ts';
@@ -23,6 +24,12 @@ export interface LaneFoldOptions {
    * @defaultValue 30 minutes
    */
   readonly finalsKeptMs?: number;
+  /**
+   * Messages that are kept as objects although they could be packed: as many as a lane has under way at once. At least 1.
+   *
+   * @defaultValue 512
+   */
+  readonly messagesAtHand?: number;
 }
 
 export interface Notification {
@@ -46,8 +53,7 @@ export interface LaneFold {
   apply(record: LaneRecord<Kind>): Change;
   /** Passes over a record of an unknown kind that is not critical. */
   pass(offset: number): void;
-  /** By queue id. */
-  readonly messages: ReadonlyMap<string, LiveMessage>;
+  readonly messages: LiveMessages;
   /** Waiting and notifying ones. */
   readonly liveRecipients: number;
   /** Those without a final fact: what is queued, for the accounting. */
@@ -64,7 +70,7 @@ export interface LaneFold {
   /**
    * Highest offset, at most `atMost`, below which nothing is needed to rebuild the live set and to know late records for
    * what they are. Trim to nothing else: an offset below a watermark need not be one (a limit goes into `atMost`).
-   * Cost: one pass over live messages and remembered recipients.
+   * Cost: one pass over remembered recipients.
    */
   watermark(atMost?: number): number;
   /** Oldest record that is needed to know the floors; where it lies far behind, `floorsRecord` lets go of it. */
@@ -91,6 +97,7 @@ export interface LaneFold {
 }
 
 const FINALS_KEPT_MS = 30 * 60_000;
+const MESSAGES_AT_HAND = 512;
 const YOUNG_MS = 60_000;
 const NOT_A_LOOP_MS = 10 * 60_000;
 
@@ -98,7 +105,7 @@ function createState(options: LaneFoldOptions): LaneState {
   const floors = createFloors(options.incarnation);
   return {
     lane: options.lane,
-    messages: new Map(),
+    messages: createMessages(options.lane, options.messagesAtHand ?? MESSAGES_AT_HAND),
     pending: new Map(),
     trying: new Map(),
     finished: createFinishedRecipients({ keptMs: options.finalsKeptMs ?? FINALS_KEPT_MS, floors }),
@@ -167,9 +174,8 @@ function oldestMessages(state: LaneState, limit: number, nowMs: number): readonl
 
 function findWatermark(state: LaneState, atMost: number, nowMs: number): number {
   const epochEvidence = state.epoch > 0 ? state.epochEvidence : Number.POSITIVE_INFINITY;
-  let low = Math.min(atMost, epochEvidence, state.floors.oldestEvidence(), state.finished.oldestNeeded(nowMs));
-  for (const { oldestOffset } of state.messages.values()) low = Math.min(low, oldestOffset);
-  return state.spans.allowed(low);
+  const { floors, finished, messages, spans } = state;
+  return spans.allowed(Math.min(atMost, epochEvidence, floors.oldestEvidence(), finished.oldestNeeded(nowMs), messages.oldestOffset));
 }
 
 function countDeaths({ reign, messages }: LaneState, nowMs: number): number {
@@ -184,9 +190,9 @@ const formatOwner = ({ floors }: LaneState, owner: string, its: Pick<Owner, 'epo
 });
 
 function findNotification({ pending }: LaneState, notifyId: string): Notification | undefined {
-  const recipients = pending.get(notifyId);
-  const message = recipients?.[0]?.message;
-  return recipients === undefined || message === undefined ? undefined : { queueId: message.queueId, message, recipients };
+  const recipients = [...(pending.get(notifyId) ?? [])];
+  const [first] = recipients;
+  return first === undefined ? undefined : { queueId: first.message.queueId, message: first.message, recipients };
 }
 
 export function createLaneFold(options: LaneFoldOptions): LaneFold {
@@ -208,6 +214,7 @@ export function createLaneFold(options: LaneFoldOptions): LaneFold {
       const change = createChange();
       applyKind({ state, offset: record.offset, atMs, change }, record.kind);
       position++;
+      state.messages.rest();
       return change;
     },
     pass(offset) {
@@ -241,7 +248,7 @@ export function createLaneFold(options: LaneFoldOptions): LaneFold {
     oldest: (limit) => oldestMessages(state, limit, atMs),
     notification: (notifyId) => findNotification(state, notifyId),
     pendingNotifications: () => state.pending.keys(),
-    moved: (message, content) => formatMoved(message, content, state.epoch),
+    moved: (message, content) => formatMoved(state.messages.get(message.queueId) ?? message, content, state.epoch),
     ownerRecord: (owner, nowMs = atMs) => formatOwner(state, owner, { epoch: state.epoch + 1, recentDeaths: countDeaths(state, nowMs) }),
     floorsRecord: (owner) => formatOwner(state, owner, { epoch: state.epoch, recentDeaths: state.reign.recentDeaths }),
   };

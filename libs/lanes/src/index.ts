@@ -9,6 +9,7 @@ export {
 export type { AccountingTotals } from './accounting-partition.ts';
 export { type ControlFold, createControlFold } from './control.ts';
 export { createLaneFold, type LaneFold, type LaneFoldOptions, type Notification } from './fold.ts';
+export { hashText } from './hash.ts';
 export type { Inheritance, LeaseAction, LossReason } from './lease/action.ts';
 export { createLeaseFold, type LeaseFold } from './lease/fold.ts';
 export type { Lease, LeaseEvent, LeaseRecord, Member } from './lease/lease.ts';

@@ -14,8 +14,27 @@ export type ContentPlace =
   | { readonly in: 'record'; readonly offset: number }
   | { readonly in: 'blob'; readonly key: string; readonly ownedByLane: boolean };
 
+/**
+ * Messages by queue id. What they give is what the fold knows at that moment: it may be another object each time, and one that is
+ * kept need not follow what comes later. Ask again by the name.
+ */
+export interface LiveMessages {
+  /** Number of the lane. */
+  readonly lane: number;
+  readonly size: number;
+  has(queueId: string): boolean;
+  get(queueId: string): LiveMessage | undefined;
+  at(slot: number): LiveMessage | undefined;
+  /** The one with the oldest needed record first. Not to be gone on with after the next record. */
+  values(): Iterable<LiveMessage>;
+}
+
 /** A message with recipients of this lane that are not done. Fields are changed by the fold alone. */
 export interface LiveMessage {
+  /** The messages that it is one of. */
+  readonly home: LiveMessages;
+  /** A small number that no other message of the lane has while this one is live. */
+  readonly slot: number;
   readonly queueId: string;
   readonly envelope: Envelope;
   readonly src: Source | undefined;

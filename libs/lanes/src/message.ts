@@ -1,49 +1,49 @@
 import type { Content, Envelope, NextHop, Recipient, Source } from '@angarium/records';
 import type { EnvelopeRest, Interner, SourcePartition } from './intern.ts';
-import type { ContentPlace, LiveMessage, LiveRecipient } from './live.ts';
+import type { ContentPlace, LiveMessage, LiveMessages, LiveRecipient } from './live.ts';
 
 // The live index is the memory of a delivery worker, so its objects are small: what few recipients have sits in an
 // object of its own that the others do not carry, what many share is shared, and getters show the shape of `live.ts`.
 
-class HeldEnvelope implements Envelope {
+export class HeldEnvelope implements Envelope {
   readonly queueId: string;
   readonly reversePath: string;
   readonly acceptedAtMs: number;
   readonly messageId: string;
-  readonly #rest: EnvelopeRest;
-  constructor(envelope: Envelope, intern: Interner) {
-    this.queueId = envelope.queueId;
-    this.reversePath = intern.text(envelope.reversePath);
-    this.acceptedAtMs = envelope.acceptedAtMs;
-    this.messageId = envelope.messageId;
-    this.#rest = intern.envelopeRest(envelope);
+  readonly rest: EnvelopeRest;
+  constructor(its: Pick<Envelope, 'queueId' | 'reversePath' | 'acceptedAtMs' | 'messageId'>, rest: EnvelopeRest) {
+    this.queueId = its.queueId;
+    this.reversePath = its.reversePath;
+    this.acceptedAtMs = its.acceptedAtMs;
+    this.messageId = its.messageId;
+    this.rest = rest;
   }
   get envid() {
-    return this.#rest.envid;
+    return this.rest.envid;
   }
   get ret() {
-    return this.#rest.ret;
+    return this.rest.ret;
   }
   get bodyType() {
-    return this.#rest.bodyType;
+    return this.rest.bodyType;
   }
   get smtputf8() {
-    return this.#rest.smtputf8;
+    return this.rest.smtputf8;
   }
   get headerUtf8() {
-    return this.#rest.headerUtf8;
+    return this.rest.headerUtf8;
   }
   get tenant() {
-    return this.#rest.tenant;
+    return this.rest.tenant;
   }
   get priority() {
-    return this.#rest.priority;
+    return this.rest.priority;
   }
   get parentQueueId() {
-    return this.#rest.parentQueueId;
+    return this.rest.parentQueueId;
   }
   get traceparent() {
-    return this.#rest.traceparent;
+    return this.rest.traceparent;
   }
 }
 
@@ -106,6 +106,12 @@ const USUAL: Readonly<Rare> = {
   delayNotified: false,
 };
 
+/** What a recipient is held with from its first record on. */
+export type RecipientFacts = Omit<Recipient, 'verdict'> & {
+  /** Oldest record that its state can be rebuilt from. */
+  readonly since: number;
+};
+
 export class HeldRecipient implements LiveRecipient {
   readonly message: HeldMessage;
   readonly address: string;
@@ -115,7 +121,6 @@ export class HeldRecipient implements LiveRecipient {
   state: LiveRecipient['state'] = 'waiting';
   attempts = 0;
   lastOutcome: LiveRecipient['lastOutcome'] = undefined;
-  /** Oldest record that this recipient's state can be rebuilt from. */
   since: number;
   /** Hash of the attempt that wrote the last deferral: a copy of its record changes nothing. */
   attempt = 0;
@@ -123,15 +128,14 @@ export class HeldRecipient implements LiveRecipient {
   /** After the acceptance, where a small number does; undefined is at once. */
   #dueAfterMs: number | undefined = undefined;
 
-  constructor(message: HeldMessage, recipient: Recipient, options: { since: number; intern: Interner }) {
+  constructor(message: HeldMessage, facts: RecipientFacts) {
     this.message = message;
-    this.address = recipient.address;
-    this.ordinal = recipient.ordinal;
-    this.notify = recipient.notify;
-    this.nextHop = recipient.nextHop === undefined ? undefined : options.intern.nextHop(recipient.nextHop);
-    this.since = options.since;
-    if (recipient.orcpt !== '') this.#change('orcpt', recipient.orcpt);
-    if (recipient.verdict !== undefined) this.#change('verdict', recipient.verdict);
+    this.address = facts.address;
+    this.ordinal = facts.ordinal;
+    this.notify = facts.notify;
+    this.nextHop = facts.nextHop;
+    this.since = facts.since;
+    if (facts.orcpt !== '') this.#change('orcpt', facts.orcpt);
   }
 
   #change<K extends keyof Rare>(key: K, value: Rare[K]) {
@@ -149,6 +153,9 @@ export class HeldRecipient implements LiveRecipient {
   }
   get verdict() {
     return (this.#rare ?? USUAL).verdict;
+  }
+  set verdict(value: LiveRecipient['verdict']) {
+    this.#change('verdict', value);
   }
   get heldUntilMs() {
     return (this.#rare ?? USUAL).heldUntilMs;
@@ -188,45 +195,61 @@ export interface MessageHead {
 }
 
 /** A number is the offset of the record that holds the content. */
-type Place = number | { readonly in: 'blob'; readonly key: string; readonly ownedByLane: boolean };
+export type Place = number | { readonly in: 'blob'; readonly key: string; readonly ownedByLane: boolean };
+
+/** What a message is held with. */
+export interface MessageFacts {
+  readonly home: LiveMessages;
+  readonly slot: number;
+  readonly envelope: HeldEnvelope;
+  readonly from: SourcePartition | undefined;
+  readonly fromOffset: number;
+  readonly enqueuedAtMs: number;
+  readonly acceptedRecipients: number;
+  readonly expandedRecipients: number;
+  readonly contentOctets: number;
+  readonly place: Place;
+  readonly oldestOffset: number;
+}
 
 export class HeldMessage implements LiveMessage {
-  readonly envelope: Envelope;
+  readonly home: LiveMessages;
+  readonly slot: number;
+  readonly envelope: HeldEnvelope;
+  readonly from: SourcePartition | undefined;
+  readonly fromOffset: number;
+  readonly enqueuedAtMs: number;
   readonly acceptedRecipients: number;
   readonly expandedRecipients: number;
   readonly contentOctets: number;
   readonly recipients = new RecipientMap();
+  place: Place;
   oldestOffset: number;
-  readonly #from: SourcePartition | undefined;
-  readonly #fromOffset: number;
-  readonly #enqueuedAfterMs: number;
-  #place: Place;
 
-  constructor(head: MessageHead, intern: Interner) {
-    this.envelope = new HeldEnvelope(head.envelope, intern);
-    this.#enqueuedAfterMs = head.enqueuedAtMs - head.envelope.acceptedAtMs;
-    this.acceptedRecipients = head.acceptedRecipients;
-    this.expandedRecipients = head.expandedRecipients;
-    this.contentOctets = head.content?.octets ?? 0;
-    this.oldestOffset = head.offset;
-    this.#from = head.src === undefined ? undefined : intern.sourcePartition(head.src);
-    this.#fromOffset = head.src?.offset ?? 0;
-    this.#place = placeOf(head);
-  }
-  get enqueuedAtMs() {
-    return this.envelope.acceptedAtMs + this.#enqueuedAfterMs;
+  constructor(facts: MessageFacts) {
+    this.home = facts.home;
+    this.slot = facts.slot;
+    this.envelope = facts.envelope;
+    this.from = facts.from;
+    this.fromOffset = facts.fromOffset;
+    this.enqueuedAtMs = facts.enqueuedAtMs;
+    this.acceptedRecipients = facts.acceptedRecipients;
+    this.expandedRecipients = facts.expandedRecipients;
+    this.contentOctets = facts.contentOctets;
+    this.place = facts.place;
+    this.oldestOffset = facts.oldestOffset;
   }
   get queueId() {
     return this.envelope.queueId;
   }
   get src(): Source | undefined {
-    return this.#from === undefined ? undefined : { ...this.#from, offset: this.#fromOffset };
+    return this.from === undefined ? undefined : { ...this.from, offset: this.fromOffset };
   }
   get content(): ContentPlace {
-    return typeof this.#place === 'number' ? { in: 'record', offset: this.#place } : this.#place;
+    return typeof this.place === 'number' ? { in: 'record', offset: this.place } : this.place;
   }
   set content(place: ContentPlace) {
-    this.#place = place.in === 'record' ? place.offset : place;
+    this.place = place.in === 'record' ? place.offset : place;
   }
   /**
    * Looks at every recipient again: to be called when one was moved. The content is never in an older record than they
@@ -237,6 +260,25 @@ export class HeldMessage implements LiveMessage {
     for (const { since } of this.recipients.values()) oldest = Math.min(oldest, since);
     this.oldestOffset = oldest;
   }
+}
+
+export const describeMessage = (head: MessageHead, intern: Interner): Omit<MessageFacts, 'home' | 'slot'> => ({
+  envelope: new HeldEnvelope({ ...head.envelope, reversePath: intern.text(head.envelope.reversePath) }, intern.envelopeRest(head.envelope)),
+  from: head.src === undefined ? undefined : intern.sourcePartition(head.src),
+  fromOffset: head.src?.offset ?? 0,
+  enqueuedAtMs: head.enqueuedAtMs,
+  acceptedRecipients: head.acceptedRecipients,
+  expandedRecipients: head.expandedRecipients,
+  contentOctets: head.content?.octets ?? 0,
+  place: placeOf(head),
+  oldestOffset: head.offset,
+});
+
+export function createRecipient(message: HeldMessage, recipient: Recipient, o: { since: number; intern: Interner }): HeldRecipient {
+  const nextHop = recipient.nextHop === undefined ? undefined : o.intern.nextHop(recipient.nextHop);
+  const held = new HeldRecipient(message, { ...recipient, nextHop, since: o.since });
+  if (recipient.verdict !== undefined) held.verdict = recipient.verdict;
+  return held;
 }
 
 function placeOf({ content, offset }: Pick<MessageHead, 'content' | 'offset'>): Place {

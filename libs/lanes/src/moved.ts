@@ -1,6 +1,6 @@
 import { type Content, type Envelope, type Moved, MovedRecipient, Result } from '@angarium/records';
 import type { LiveMessage, LiveRecipient } from './live.ts';
-import { contentPlace, HeldMessage, HeldRecipient } from './message.ts';
+import { contentPlace, createRecipient, describeMessage, type HeldMessage, type HeldRecipient } from './message.ts';
 import { admit, askNotification, isCurrent, type Step } from './state.ts';
 import { UnreadableRecord } from './unreadable.ts';
 
@@ -87,7 +87,7 @@ function setSchedule(step: Step, recipient: HeldRecipient, record: MovedRecipien
 function create(step: Step, message: HeldMessage, record: MovedRecipient): void {
   const { state, offset } = step;
   if (record.recipient === undefined) throw new UnreadableRecord(state.lane, offset, 'moved recipient without an address');
-  const recipient = new HeldRecipient(message, record.recipient, { since: offset, intern: state.intern });
+  const recipient = createRecipient(message, record.recipient, { since: offset, intern: state.intern });
   setSchedule(step, recipient, record);
   if (isFinal(record.result)) {
     recipient.state = 'notifying';
@@ -118,7 +118,7 @@ function rewriteRecipient(step: Step, { record, envelope, mayReplace }: Rewrite,
   const { state, offset, atMs } = step;
   const { queueId } = envelope;
   const address = one.recipient?.address ?? '';
-  let message = state.messages.get(queueId);
+  let message = state.messages.take(queueId);
   const recipient = message?.recipients.get(address);
   if (recipient !== undefined && mayReplace && takesPlace(step, recipient, one)) {
     recipient.since = offset;
@@ -131,10 +131,7 @@ function rewriteRecipient(step: Step, { record, envelope, mayReplace }: Rewrite,
     state.spans.forbid(known, offset);
     return false;
   }
-  if (message === undefined) {
-    message = new HeldMessage({ ...record, envelope, offset }, state.intern);
-    state.messages.set(queueId, message);
-  }
+  message ??= state.messages.create(describeMessage({ ...record, envelope, offset }, state.intern));
   create(step, message, one);
   return mayReplace;
 }
@@ -149,7 +146,7 @@ export function applyMoved(step: Step, record: Moved): void {
   const place = contentPlace(record.content, offset);
   if (envelope === undefined || place === undefined) throw new UnreadableRecord(state.lane, offset, 'moved without an envelope or content');
   const current = isCurrent(step, record.epoch);
-  const known = state.messages.get(envelope.queueId);
+  const known = state.messages.take(envelope.queueId);
   // The lane's own copy of the content is final: a late copy of an older record may name a blob that is gone.
   const isOwned = known?.content.in === 'blob' && known.content.ownedByLane;
   const mayReplace = current && (!isOwned || (place.in === 'blob' && place.ownedByLane));
@@ -158,6 +155,5 @@ export function applyMoved(step: Step, record: Moved): void {
   if (known === undefined || !replaced) return;
   known.content = place;
   known.findOldest();
-  state.messages.delete(envelope.queueId);
-  state.messages.set(envelope.queueId, known);
+  state.messages.reorder(known);
 }

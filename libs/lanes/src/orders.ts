@@ -16,7 +16,7 @@ export function applyOwner(step: Step, record: Owner): void {
 
 /** Waiting recipients of a message: those named, or all. */
 function waiting(step: Step, queueId: string, addresses: readonly string[]): readonly HeldRecipient[] {
-  const recipients = step.state.messages.get(queueId)?.recipients;
+  const recipients = step.state.messages.take(queueId)?.recipients;
   if (recipients === undefined) return [];
   const chosen = addresses.length === 0 ? [...recipients.values()] : addresses.map((address) => recipients.get(address));
   return chosen.filter((recipient) => recipient?.state === 'waiting') as HeldRecipient[];

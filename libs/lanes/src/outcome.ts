@@ -1,7 +1,7 @@
 import { type Enqueued, type Notified, type Outcome, type RecipientOutcome, Result } from '@angarium/records';
 import { hashAttempt } from './hash.ts';
 import type { LiveRecipient } from './live.ts';
-import { HeldMessage, HeldRecipient } from './message.ts';
+import { createRecipient, describeMessage, type HeldRecipient } from './message.ts';
 import { admit, askNotification, conclude, type FinalFact, finish, isCurrent, type Step } from './state.ts';
 import { UnreadableRecord } from './unreadable.ts';
 
@@ -24,7 +24,7 @@ export function applyEnqueued(step: Step, record: Enqueued): void {
       return;
     }
   }
-  let message = state.messages.get(queueId);
+  let message = state.messages.take(queueId);
   // A reader that starts between the parts of one message would take it for younger than it is.
   if (message !== undefined) state.spans.forbid(message.oldestOffset, offset);
   for (const one of record.recipients) {
@@ -38,10 +38,9 @@ export function applyEnqueued(step: Step, record: Enqueued): void {
     }
     if (message === undefined) {
       if (record.content?.place === undefined) throw new UnreadableRecord(state.lane, offset, 'enqueued without content');
-      message = new HeldMessage({ ...record, envelope: record.envelope, enqueuedAtMs: atMs, offset }, state.intern);
-      state.messages.set(queueId, message);
+      message = state.messages.create(describeMessage({ ...record, envelope: record.envelope, enqueuedAtMs: atMs, offset }, state.intern));
     }
-    admit(step, new HeldRecipient(message, one, { since: offset, intern: state.intern }));
+    admit(step, createRecipient(message, one, { since: offset, intern: state.intern }));
   }
 }
 
@@ -87,7 +86,7 @@ function countLoser(step: Step, winner: { result: number; attempt: number }, { o
 function applyToAddress(step: Step, address: string, outcomePart: OutcomePart): void {
   const { state, atMs } = step;
   const { outcome, part, lastOutcome } = outcomePart;
-  const recipient = state.messages.get(outcome.queueId)?.recipients.get(address);
+  const recipient = state.messages.take(outcome.queueId)?.recipients.get(address);
   const total = TOTAL_OF[part.result];
   if (recipient === undefined) {
     const winner = total === undefined ? undefined : state.finished.mentioned({ queueId: outcome.queueId, address, atMs });
@@ -121,5 +120,7 @@ export function applyNotified(step: Step, { notifyId }: Notified): void {
   for (const recipient of asked) {
     recipient.notifyId = '';
     if (recipient.state === 'notifying') conclude(step, recipient);
+    // It waits on plainly: from now on it can rest.
+    else state.messages.take(recipient.message.queueId);
   }
 }

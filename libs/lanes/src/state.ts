@@ -4,7 +4,8 @@ import type { Floors } from './floors.ts';
 import { hashAttempt } from './hash.ts';
 import type { Interner } from './intern.ts';
 import type { Change, LaneTotals } from './live.ts';
-import type { HeldMessage, HeldRecipient } from './message.ts';
+import type { HeldRecipient } from './message.ts';
+import type { Messages } from './messages.ts';
 import type { Spans } from './spans.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
@@ -19,10 +20,9 @@ export interface Reign {
 
 export interface LaneState {
   readonly lane: number;
-  /** In order of their first record, rewritten ones at the end. */
-  readonly messages: Map<string, HeldMessage>;
+  readonly messages: Messages;
   /** Notifications that are asked for and not known to be durable. */
-  readonly pending: Map<string, HeldRecipient[]>;
+  readonly pending: Map<string, Set<HeldRecipient>>;
   /** Attempts begun under `Trying` of which nothing more was heard: by queue id, how many owners. */
   readonly trying: Map<string, { epoch: number; owners: number }>;
   readonly finished: FinishedRecipients;
@@ -80,18 +80,18 @@ export function admit({ state, change }: Step, recipient: HeldRecipient): void {
 export function askNotification({ state, change }: Step, recipient: HeldRecipient, notifyId: string): void {
   recipient.notifyId = notifyId;
   const asked = state.pending.get(notifyId);
-  if (asked !== undefined) asked.push(recipient);
+  if (asked !== undefined) asked.add(recipient);
   else {
-    state.pending.set(notifyId, [recipient]);
+    state.pending.set(notifyId, new Set([recipient]));
     change.notificationsAsked.push(notifyId);
   }
 }
 
 /** A later fact overtakes a notification that is still to come, as a delivery does a notice of delay. */
 function withdrawNotification({ state }: Step, recipient: HeldRecipient): void {
-  const asked = state.pending.get(recipient.notifyId)?.filter((other) => other !== recipient);
-  if (asked?.length === 0) state.pending.delete(recipient.notifyId);
-  else if (asked !== undefined) state.pending.set(recipient.notifyId, asked);
+  const asked = state.pending.get(recipient.notifyId);
+  asked?.delete(recipient);
+  if (asked?.size === 0) state.pending.delete(recipient.notifyId);
   recipient.notifyId = '';
 }
 
@@ -114,7 +114,7 @@ export function conclude(step: Step, recipient: HeldRecipient): void {
     derived: message.envelope.parentQueueId !== '',
   });
   if (message.recipients.size > 0) return;
-  state.messages.delete(message.queueId);
+  state.messages.delete(message);
   state.trying.delete(message.queueId);
   change.ended.push(message);
 }

@@ -1,26 +1,35 @@
-import { createHeap, type Heap } from './heap.ts';
-import type { Unit } from './unit.ts';
+import type { Heap } from './heap.ts';
+import type { Site } from './site.ts';
 
-/** Ready units of one tenant at one site: larger priority first, then the older. */
+/** The units of one tenant at one site, as long as there are any. */
 export interface Flow {
   readonly tenant: string;
-  readonly ready: Heap<Unit>;
+  readonly site: Site;
+  /** Larger priority first, then the older. */
+  readonly ready: Heap<number>;
+  /** Units, ready or not. */
+  held: number;
   /** Recipients that the tenant may still send in its turn; below 0 it sits turns out. */
   deficit: number;
   active: number;
   inRing: boolean;
 }
 
-export const createFlow = (tenant: string): Flow => ({
-  tenant,
-  ready: createHeap<Unit>((a, b) => {
-    if (a.priority !== b.priority) return a.priority > b.priority;
-    return a.ageMs === b.ageMs ? a.sequence < b.sequence : a.ageMs < b.ageMs;
-  }),
-  deficit: 0,
-  active: 0,
-  inRing: false,
-});
+/** The flow of the tenant, a new one if there is none. */
+export function flowOf(site: Site, tenant: string, createReady: () => Heap<number>): Flow {
+  let flow = site.flows.get(tenant);
+  if (flow === undefined) {
+    flow = { tenant, site, ready: createReady(), held: 0, deficit: 0, active: 0, inRing: false };
+    site.flows.set(tenant, flow);
+  }
+  return flow;
+}
+
+/** Lets go of a flow that nothing is left to know about. */
+export function settleFlow(flow: Flow): void {
+  const { flows } = flow.site;
+  if (flow.held === 0 && flow.active === 0 && !flow.inRing && flows.get(flow.tenant) === flow) flows.delete(flow.tenant);
+}
 
 /** First in, first out; O(1). */
 export interface Ring<T> {
@@ -57,18 +66,13 @@ export function createRing<T>(): Ring<T> {
 /** Recipients that a tenant gets per round. Small: a newcomer waits for little; at least 1 is fair all the same. */
 const QUANTUM = 10;
 
-export interface Turn {
-  /** A tenant with this many active units is passed over. */
-  readonly maxActive: number;
-  /** The flow was found empty and owes nothing. */
-  readonly onIdle: (flow: Flow) => void;
-}
-
 /**
  * The flow whose turn it is, by deficit round robin: a turn lasts until the quantum is used up, a start that costs more is paid
  * for by sitting turns out. Undefined: no flow may send. Amortized O(1): each visit pays back a quantum or ends an idle flow.
+ *
+ * @param maxActive a tenant with so many active units is passed over
  */
-export function flowInTurn(ring: Ring<Flow>, { maxActive, onIdle }: Turn): Flow | undefined {
+export function flowInTurn(ring: Ring<Flow>, maxActive: number): Flow | undefined {
   let blocked = 0;
   for (let flow = ring.first(); flow !== undefined && blocked < ring.size; flow = ring.first()) {
     if (flow.deficit > 0 && flow.ready.size > 0 && flow.active < maxActive) return flow;
@@ -78,7 +82,7 @@ export function flowInTurn(ring: Ring<Flow>, { maxActive, onIdle }: Turn): Flow 
     if (!isCapped) flow.deficit = Math.min(flow.deficit, 0) + QUANTUM;
     if (flow.ready.size === 0 && flow.deficit >= 0) {
       flow.inRing = false;
-      onIdle(flow);
+      settleFlow(flow);
     } else ring.push(flow);
   }
   return undefined;

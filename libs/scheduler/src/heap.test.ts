@@ -7,7 +7,12 @@ test('the first is always the smallest, whatever is added and taken out of the m
   const operation = fc.record({ key: fc.nat(20), remove: fc.option(fc.nat(30)) });
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 200, size: 'max' }), (operations) => {
-      const heap = createHeap<{ at: number; key: number }>((a, b) => a.key < b.key);
+      const heap = createHeap<{ at: number; key: number }>((a, b) => a.key < b.key, {
+        of: ({ at }) => at,
+        set(member, at) {
+          member.at = at;
+        },
+      });
       const members: { at: number; key: number }[] = [];
       for (const { key, remove } of operations) {
         const member = { at: -1, key };

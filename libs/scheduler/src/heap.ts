@@ -1,22 +1,26 @@
-/** A member knows its place, so that it can leave from the middle. -1: in no heap. */
-export interface Member {
-  at: number;
+/** Where the members of a heap remember their places in it, so that they can leave from the middle. */
+export interface Places<T> {
+  /** -1: in no heap. */
+  of(member: T): number;
+  set(member: T, at: number): void;
 }
 
 /** Binary heap of members of one heap at a time. Adding and taking out cost O(log n), looking at the first O(1). */
-export interface Heap<T extends Member> {
+export interface Heap<T> {
   readonly size: number;
   first(): T | undefined;
   add(member: T): void;
   /** No-op for a member that is not in it. */
   remove(member: T): void;
+  /** In no order. */
+  members(): Iterable<T>;
 }
 
-export function createHeap<T extends Member>(before: (a: T, b: T) => boolean): Heap<T> {
+export function createHeap<T>(before: (a: T, b: T) => boolean, places: Places<T>): Heap<T> {
   const members: T[] = [];
   const put = (member: T, at: number) => {
     members[at] = member;
-    member.at = at;
+    places.set(member, at);
   };
   const rise = (member: T, from: number) => {
     let at = from;
@@ -49,14 +53,15 @@ export function createHeap<T extends Member>(before: (a: T, b: T) => boolean): H
     first: () => members[0],
     add: (member) => rise(member, members.length),
     remove(member) {
-      const { at } = member;
+      const at = places.of(member);
       if (members[at] !== member) return;
-      member.at = -1;
+      places.set(member, -1);
       const last = members.pop();
       if (last === undefined || last === member) return;
       const above = members[(at - 1) >> 1];
       if (at > 0 && above !== undefined && before(last, above)) rise(last, at);
       else sink(last, at);
     },
+    members: () => members.values(),
   };
 }

@@ -6,7 +6,12 @@ export const createPool = (options: PoolOptions): Pool => ({
   active: 0,
   fresh: new Set(),
   busy: new Set(),
-  closed: createHeap<Site>((a, b) => a.closedUntilMs < b.closedUntilMs),
+  closed: createHeap<Site>((a, b) => a.closedUntilMs < b.closedUntilMs, {
+    of: ({ at }) => at,
+    set(site, at) {
+      site.at = at;
+    },
+  }),
 });
 
 /** Puts a site where it belongs after anything about it has changed, at the end of its queue if it was in none. O(log sites). */

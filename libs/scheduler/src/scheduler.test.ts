@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { createScheduler, NEW_UNIT, type Offer, type PoolOptions, type Start, type Unit, type Verdict } from './index.ts';
+import { createScheduler, type Offer, type PoolOptions, type Ticket, type Verdict } from './index.ts';
 
-interface Mail extends Unit {
+interface Mail {
+  readonly number: number;
   readonly name: string;
+  readonly tenant: string;
+  readonly domain: string;
+  readonly priority: number;
+  ageMs: number;
+  readonly cost: number;
+}
+interface Start {
+  readonly unit: Mail;
+  readonly ticket: Ticket;
 }
 const MINUTE = 60_000;
 const POOL: PoolOptions = {
@@ -15,31 +25,34 @@ const POOL: PoolOptions = {
   probeMs: [MINUTE, 2 * MINUTE],
   throttleMs: [1000, 5000],
   tenantShare: 1,
+  startRecipients: 100,
 };
 
 function setUp(pool: Partial<PoolOptions> = {}) {
-  const scheduler = createScheduler<Mail, 'smtp'>({ pools: { smtp: { ...POOL, ...pool } }, random: () => 0.5, maxIdleSites: 100 });
-  const unit = (name: string, o: Partial<Mail> = {}): Mail => ({
-    ...NEW_UNIT,
-    name,
-    tenant: 't',
-    domain: 'd',
-    priority: 0,
-    ageMs: 0,
-    cost: 1,
-    ...o,
-  });
-  const offer = (mail: Mail, o: Partial<Offer<'smtp'>> = {}, nowMs = 0) => {
-    scheduler.offer(mail, { pool: 'smtp', site: 's', title: 's', dueAtMs: 0, waitsForSite: false, ...o }, nowMs);
+  const mails: Mail[] = [];
+  const mailOf = (number: number): Mail => mails[number] as Mail;
+  const options = { pools: { smtp: { ...POOL, ...pool } }, random: () => 0.5, maxIdleSites: 100 };
+  const scheduler = createScheduler<'smtp'>({ ...options, domainOf: (number) => mailOf(number).domain });
+  const unit = (name: string, o: Partial<Mail> = {}): Mail => {
+    const mail = { number: mails.length, name, tenant: 't', domain: 'd', priority: 0, ageMs: 0, cost: 1, ...o };
+    mails.push(mail);
     return mail;
   };
-  const start = (nowMs: number, max = 1000) => scheduler.next(nowMs, max);
-  const finish = (starts: readonly Start<Mail>[], verdict: Verdict, nowMs: number) => {
+  const offer = (mail: Mail, o: Partial<Offer<'smtp'>> = {}, nowMs = 0) => {
+    const { number, tenant, priority, ageMs, cost: recipients } = mail;
+    const place = { pool: 'smtp', site: 's', title: 's', dueAtMs: 0, waitsForSite: false } as const;
+    scheduler.offer(number, { ...place, tenant, priority, ageMs, recipients, ...o }, nowMs);
+    return mail;
+  };
+  const start = (nowMs: number, max = 1000): Start[] =>
+    scheduler.next(nowMs, max).map(({ unit: number, ticket }) => ({ unit: mailOf(number), ticket }));
+  const finish = (starts: readonly Start[], verdict: Verdict, nowMs: number) => {
     for (const { ticket } of starts) scheduler.finished(ticket, verdict, nowMs);
   };
-  return { scheduler, unit, offer, start, finish };
+  const namesAt = (site: string) => new Set(scheduler.unitsAt(site).map((number) => mailOf(number).name));
+  return { scheduler, unit, offer, start, finish, namesAt };
 }
-const names = (starts: readonly Start<Mail>[]) => starts.map(({ unit }) => unit.name).join(' ');
+const names = (starts: readonly Start[]) => starts.map(({ unit }) => unit.name).join(' ');
 
 /** Offers n mails and takes them one at a time, each one reached. */
 function drainOneByOne({ start, finish }: ReturnType<typeof setUp>, nowMs = 0): string[] {
@@ -184,8 +197,8 @@ test('units that leave from among others leave the others where they are', () =>
   const parked = ['a', 'b', 'c', 'd'].map((name) => s.offer(s.unit(name)));
   s.start(0);
   const [, b] = parked;
-  if (b) s.scheduler.remove(b, 0);
-  assert.deepEqual(new Set(s.scheduler.unitsAt('s').map(({ name }) => name)), new Set(['a', 'c', 'd']));
+  if (b) s.scheduler.remove(b.number, 0);
+  assert.deepEqual(s.namesAt('s'), new Set(['a', 'c', 'd']));
   s.scheduler.resume('domain:d', 0);
   assert.deepEqual(new Set(s.start(0).map(({ unit }) => unit.name)), new Set(['a', 'c', 'd']));
   assert.deepEqual(s.scheduler.unitsAt('s'), []);
@@ -202,7 +215,7 @@ test('nothing of a suspended scope starts, probes neither, and all of it after t
     const held = s.offer(s.unit('held', mail));
     s.scheduler.suspend(scope, 0);
     assert.deepEqual(s.start(0), [], scope);
-    assert.deepEqual(s.scheduler.gate(held, 0), { gate: 'suspended', untilMs: 0, scope });
+    assert.deepEqual(s.scheduler.gate(held.number, 0), { gate: 'suspended', untilMs: 0, scope });
     s.offer(s.unit('later', mail), { dueAtMs: 5 });
     assert.deepEqual(s.start(10), [], scope);
     s.scheduler.resume(scope, 20);
@@ -228,7 +241,7 @@ test('a unit that is taken back never starts, wherever it was', () => {
   s.offer(s.unit('kept'));
   s.scheduler.suspend('domain:p', 0);
   const first = s.start(0, 1);
-  for (const mail of [ready, due, parked]) if (mail !== first[0]?.unit) s.scheduler.remove(mail, 0);
+  for (const mail of [ready, due, parked]) if (mail !== first[0]?.unit) s.scheduler.remove(mail.number, 0);
   s.scheduler.resume('domain:p', 0);
   assert.equal(names([...first, ...s.start(100)]), 'ready kept');
 });
@@ -236,7 +249,7 @@ test('a unit that is taken back never starts, wherever it was', () => {
 test('a flushed unit and a flushed site start at once', () => {
   const s = setUp();
   const mail = s.offer(s.unit('mail'), { dueAtMs: 99 * MINUTE });
-  s.scheduler.flush(mail, 0);
+  s.scheduler.flush(mail.number, 0);
   const flushed = s.start(0);
   assert.equal(names(flushed), 'mail');
   s.finish(flushed, 'reached', 0);
@@ -317,7 +330,7 @@ test('whatever happens: limits hold, nothing suspended starts, nothing starts tw
       let nowMs = 0;
       const suspended = new Set<string>();
       const waiting = new Set<Mail>();
-      const active: Start<Mail>[] = [];
+      const active: Start[] = [];
       const begin = (max: number) => {
         for (const one of s.start(nowMs, max)) {
           assert.ok(waiting.delete(one.unit), 'started what was not waiting');
@@ -336,7 +349,7 @@ test('whatever happens: limits hold, nothing suspended starts, nothing starts tw
       };
       const takeBack = (mail: Mail | undefined) => {
         if (mail === undefined) return;
-        s.scheduler.remove(mail, nowMs);
+        s.scheduler.remove(mail.number, nowMs);
         waiting.delete(mail);
       };
       const run = (e: (typeof events)[number]) => {

@@ -1,9 +1,9 @@
-import { createFlow, createRing, flowInTurn } from './flow.ts';
-import { createHeap } from './heap.ts';
+import { type Census, takeCensus } from './census.ts';
+import { createRing, type Flow, flowInTurn, flowOf, settleFlow } from './flow.ts';
 import { arm, createPool, takeSite } from './pool.ts';
 import { conclude, hasRoom, type Pool, type PoolOptions, type Site, type Ticket, type Verdict } from './site.ts';
 import { createSuspensions, scopesOf } from './suspension.ts';
-import type { Unit } from './unit.ts';
+import { createUnitTable, type Place } from './unit.ts';
 
 export interface SchedulerOptions<PoolName extends string> {
   readonly pools: Readonly<Record<PoolName, PoolOptions>>;
@@ -11,22 +11,32 @@ export interface SchedulerOptions<PoolName extends string> {
   readonly random: () => number;
   /** Sites without units whose state is remembered. */
   readonly maxIdleSites: number;
+  /** Domain of a unit that is held; asked only while a domain is suspended. */
+  readonly domainOf: (unit: number) => string;
 }
 
+/** What is to be known of a unit: recipients of one message that may go together. */
 export interface Offer<PoolName extends string> {
   readonly pool: PoolName;
   readonly site: string;
   /** For the queue tools. */
   readonly title: string;
+  readonly tenant: string;
+  /** Larger goes first within a tenant. */
+  readonly priority: number;
+  /** Smaller goes first within a tenant and priority: instant of arrival, or of the last turn of a unit that needs several. */
+  readonly ageMs: number;
+  /** At least 1. */
+  readonly recipients: number;
   /** Not before; 0: at once. */
   readonly dueAtMs: number;
   /** Deferred since the site failed: due, too, as soon as the site is reached. */
   readonly waitsForSite: boolean;
 }
 
-export interface Start<U extends Unit> {
+export interface Start {
   /** Held no more. */
-  readonly unit: U;
+  readonly unit: number;
   /** Room at the site that is taken until `finished`. */
   readonly ticket: Ticket;
 }
@@ -39,21 +49,32 @@ export interface Gate {
   readonly scope: string;
 }
 
-export type SiteView = Pick<Site, 'key' | 'title' | 'state' | 'active' | 'closedUntilMs' | 'suspended' | 'window'> & {
-  readonly units: readonly Unit[];
+/** Where a held unit is. */
+export interface Whereabouts {
+  readonly place: Exclude<Place, 'none'>;
+  readonly site: SiteView;
+  readonly dueAtMs: number;
+  readonly waitsForSite: boolean;
+}
+
+export type SiteView = Pick<Site, 'key' | 'title' | 'state' | 'active' | 'closedUntilMs' | 'suspended' | 'window' | 'recipients'> & {
+  readonly units: readonly number[];
 };
 
 /**
- * Decides which mail goes next. Pure: time and chance are arguments, nothing is awaited. Every call is O(log n) in the units
- * held, but for orders about a whole site, tenant or domain, which look at each of its units.
+ * Decides which mail goes next. Pure: time and chance are arguments, nothing is awaited. A unit is a number of the caller's, small
+ * and not in use for another one: what is remembered of it takes about 70 octets. Every call is O(log n) in the units held, but for
+ * orders about a tenant, a domain or all, which look at each unit that they held back.
  */
-export interface Scheduler<U extends Unit, PoolName extends string = string> {
+export interface Scheduler<PoolName extends string = string> {
   /** Takes a unit that is not held. */
-  offer(unit: U, offer: Offer<PoolName>, nowMs: number): void;
+  offer(unit: number, offer: Offer<PoolName>, nowMs: number): void;
   /** Gives a unit back. No-op for one that is not held. */
-  remove(unit: U, nowMs: number): void;
+  remove(unit: number, nowMs: number): void;
+  /** A held unit stands for so many recipients from now on. */
+  shrink(unit: number, recipients: number): void;
   /** At most `max` units that may start now. No limit is ever exceeded. */
-  next(nowMs: number, max: number): readonly Start<U>[];
+  next(nowMs: number, max: number): readonly Start[];
   /** @throws RangeError when told twice of one ticket */
   finished(ticket: Ticket, verdict: Verdict, nowMs: number): void;
   /** Instant from which `next` may have more to start without any other call; Infinity: none. */
@@ -62,60 +83,48 @@ export interface Scheduler<U extends Unit, PoolName extends string = string> {
   suspend(scope: string, nowMs: number): void;
   resume(scope: string, nowMs: number): void;
   /** The unit is due now. */
-  flush(unit: U, nowMs: number): void;
+  flush(unit: number, nowMs: number): void;
   /** A dead or throttled site is tried at once. */
   openSite(key: string, nowMs: number): void;
-  gate(unit: U, nowMs: number): Gate;
+  /** Undefined: not held. */
+  find(unit: number): Whereabouts | undefined;
+  gate(unit: number, nowMs: number): Gate;
   site(key: string): SiteView | undefined;
   sites(): Iterable<SiteView>;
-  unitsAt(key: string): readonly U[];
+  unitsAt(key: string): readonly number[];
   activeIn(pool: PoolName): number;
+  /** Cost: one look at each site, and at each unit that nothing but its turn keeps from starting. */
+  census(nowMs: number): Census;
+  /** The least `ageMs` of all units; Infinity: none is held. Cost: one look at each. */
+  oldestMs(): number;
 }
 
-export function createScheduler<U extends Unit, PoolName extends string>(options: SchedulerOptions<PoolName>): Scheduler<U, PoolName> {
+export function createScheduler<PoolName extends string>(options: SchedulerOptions<PoolName>): Scheduler<PoolName> {
   const state = createState(options);
-  const { sites, pools, due, suspensions } = state;
+  const { sites, pools, units, suspensions } = state;
   return {
     offer: (unit, offer, nowMs) => hold(state, unit, offer, nowMs),
     remove(unit, nowMs) {
-      const { site } = unit;
-      if (unit.place === 'none' || site === undefined) return;
+      const flow = units.flow(unit);
+      if (flow === undefined) return;
       leaveSite(state, unit);
-      settle(state, site, nowMs);
+      settleFlow(flow);
+      settle(state, flow.site, nowMs);
     },
-    next(nowMs, max) {
-      for (let unit = due.first(); unit !== undefined && unit.dueAtMs <= nowMs; unit = due.first()) makeReady(state, unit, nowMs);
-      const starts: Start<U>[] = [];
-      if (suspensions.has('all')) return starts;
-      for (const pool of pools.values()) while (starts.length < max && startOne(state, pool, { nowMs, starts: starts as Start<Unit>[] }));
-      return starts;
+    shrink(unit, recipients) {
+      const place = units.place(unit);
+      const flow = units.flow(unit);
+      if (flow === undefined || place === 'none') return;
+      flow.site.recipients[place] += recipients - units.recipients(unit);
+      units.setRecipients(unit, recipients);
     },
-    finished(ticket, verdict, nowMs) {
-      if (!ticket.open) throw new RangeError('a ticket was finished twice');
-      ticket.open = false;
-      const { site, flow } = ticket;
-      const wasDead = site.state === 'dead';
-      site.pool.closed.remove(site);
-      conclude(site, ticket, { verdict, nowMs, random: options.random, options: site.pool.options });
-      site.active--;
-      flow.active--;
-      if (flow.active === 0 && !flow.inRing && site.flows.get(flow.tenant) === flow) site.flows.delete(flow.tenant);
-      site.pool.active--;
-      if (wasDead && site.state === 'open') releaseWaiting(state, site, nowMs);
-      settle(state, site, nowMs);
-    },
-    wakeAtMs() {
-      let at = due.first()?.dueAtMs ?? Number.POSITIVE_INFINITY;
-      if (suspensions.has('all')) return at;
-      for (const { closed, active, options: pool } of pools.values()) {
-        if (active < pool.limit) at = Math.min(at, closed.first()?.closedUntilMs ?? at);
-      }
-      return at;
-    },
+    next: (nowMs, max) => startSome(state, nowMs, max),
+    finished: (ticket, verdict, nowMs) => finish(state, ticket, { verdict, nowMs, random: options.random }),
+    wakeAtMs: () => wakeAtMs(state),
     suspend: (scope, nowMs) => suspend(state, scope, nowMs),
     resume: (scope, nowMs) => resume(state, scope, nowMs),
     flush(unit, nowMs) {
-      if (unit.place === 'due') makeReady(state, unit, nowMs);
+      if (units.place(unit) === 'due') makeReady(state, unit, nowMs);
     },
     openSite(key, nowMs) {
       const site = sites.get(key);
@@ -124,26 +133,34 @@ export function createScheduler<U extends Unit, PoolName extends string>(options
       site.closedUntilMs = 0;
       arm(site, nowMs);
     },
+    find: (unit) => find(state, unit),
     gate: (unit, nowMs) => gateOf(state, unit, nowMs),
     site: (key) => sites.get(key),
     sites: () => sites.values(),
-    unitsAt: (key) => (sites.get(key)?.units ?? []) as U[],
+    unitsAt: (key) => sites.get(key)?.units ?? [],
     activeIn: (pool) => pools.get(pool)?.active ?? 0,
+    census: (nowMs) => takeCensus(sites.values(), { units, nowMs, isSuspended: suspensions.has('all') }),
+    oldestMs() {
+      let oldest = Number.POSITIVE_INFINITY;
+      for (const site of sites.values()) for (const unit of site.units) oldest = Math.min(oldest, units.ageMs(unit));
+      return oldest;
+    },
   };
 }
 
 type State = ReturnType<typeof createState>;
 
 function createState(options: SchedulerOptions<string>) {
+  const units = createUnitTable();
   return {
+    units,
     sites: new Map<string, Site>(),
     /** Sites without units that are not as new, least recently used first. */
     idle: new Map<string, Site>(),
     pools: new Map(Object.entries<PoolOptions>(options.pools).map(([name, pool]) => [name, createPool(pool)])),
-    due: createHeap<Unit>((a, b) => (a.dueAtMs === b.dueAtMs ? a.sequence < b.sequence : a.dueAtMs < b.dueAtMs)),
-    suspensions: createSuspensions(),
+    due: units.createDueHeap(),
+    suspensions: createSuspensions(units, options.domainOf),
     maxIdleSites: options.maxIdleSites,
-    sequence: 0,
   };
 }
 
@@ -169,7 +186,9 @@ function siteOf(state: State, { pool, site: key, title }: Offer<string>): Site {
     cutAtMs: 0,
     active: 0,
     units: [],
+    waiting: new Set(),
     ready: 0,
+    recipients: { due: 0, ready: 0, parked: 0 },
     flows: new Map(),
     ring: createRing(),
     suspended: state.suspensions.has(`site:${key}`) || state.suspensions.has(`site:${title}`),
@@ -179,33 +198,91 @@ function siteOf(state: State, { pool, site: key, title }: Offer<string>): Site {
   return site;
 }
 
-function hold(state: State, unit: Unit, offer: Offer<string>, nowMs: number): void {
-  if (unit.place !== 'none') throw new RangeError('a unit was offered twice');
-  const site = siteOf(state, offer);
-  unit.site = site;
-  unit.siteAt = site.units.push(unit) - 1;
-  unit.sequence = state.sequence++;
-  unit.dueAtMs = offer.dueAtMs;
-  unit.waitsForSite = offer.waitsForSite;
+function hold(state: State, unit: number, offer: Offer<string>, nowMs: number): void {
+  const { units, due } = state;
+  if (units.flow(unit) !== undefined) throw new RangeError('a unit was offered twice');
+  const flow = flowOf(siteOf(state, offer), offer.tenant, units.createReadyHeap);
+  flow.held++;
+  units.hold(unit, { ...offer, flow });
   if (offer.dueAtMs <= nowMs) {
     makeReady(state, unit, nowMs);
     return;
   }
-  unit.place = 'due';
-  state.due.add(unit);
+  setPlace(state, unit, flow, 'due');
+  due.add(unit);
+  if (offer.waitsForSite) flow.site.waiting.add(unit);
 }
 
-function makeReady(state: State, unit: Unit, nowMs: number): void {
-  const { site } = unit;
-  if (site === undefined) return;
-  state.due.remove(unit);
-  let flow = site.flows.get(unit.tenant);
-  if (flow === undefined) {
-    flow = createFlow(unit.tenant);
-    site.flows.set(unit.tenant, flow);
+function startSome(state: State, nowMs: number, max: number): readonly Start[] {
+  const { due, units, pools, suspensions } = state;
+  for (let unit = due.first(); unit !== undefined && units.dueAtMs(unit) <= nowMs; unit = due.first()) makeReady(state, unit, nowMs);
+  const starts: Start[] = [];
+  if (suspensions.has('all')) return starts;
+  for (const pool of pools.values()) while (starts.length < max && startOne(state, pool, { nowMs, starts }));
+  return starts;
+}
+
+interface Conclusion {
+  readonly verdict: Verdict;
+  readonly nowMs: number;
+  readonly random: () => number;
+}
+
+function finish(state: State, ticket: Ticket, conclusion: Conclusion): void {
+  if (!ticket.open) throw new RangeError('a ticket was finished twice');
+  ticket.open = false;
+  const { site, flow } = ticket;
+  const { nowMs } = conclusion;
+  const wasDead = site.state === 'dead';
+  site.pool.closed.remove(site);
+  conclude(site, ticket, { ...conclusion, options: site.pool.options });
+  site.active--;
+  flow.active--;
+  settleFlow(flow);
+  site.pool.active--;
+  // The site is back: what was deferred because of it need not wait for its own time.
+  if (wasDead && site.state === 'open') for (const unit of [...site.waiting]) makeReady(state, unit, nowMs);
+  settle(state, site, nowMs);
+}
+
+function wakeAtMs({ due, units, suspensions, pools }: State): number {
+  const first = due.first();
+  let at = first === undefined ? Number.POSITIVE_INFINITY : units.dueAtMs(first);
+  if (suspensions.has('all')) return at;
+  for (const { closed, active, options: pool } of pools.values()) {
+    if (active < pool.limit) at = Math.min(at, closed.first()?.closedUntilMs ?? at);
   }
-  unit.flow = flow;
-  unit.place = 'ready';
+  return at;
+}
+
+function setPlace({ units }: State, unit: number, { site }: Flow, place: Place): void {
+  const was = units.place(unit);
+  if (was !== 'none') site.recipients[was] -= units.recipients(unit);
+  if (place !== 'none') site.recipients[place] += units.recipients(unit);
+  units.setPlace(unit, place);
+}
+
+/** Takes a unit out of whatever holds it back; it still belongs to its site. */
+function unplace(state: State, unit: number, flow: Flow): void {
+  const { units, due, suspensions } = state;
+  const place = units.place(unit);
+  if (place === 'due') {
+    due.remove(unit);
+    flow.site.waiting.delete(unit);
+  } else if (place === 'parked') suspensions.unpark(unit);
+  else if (place === 'ready') {
+    flow.ready.remove(unit);
+    flow.site.ready--;
+  }
+  setPlace(state, unit, flow, 'none');
+}
+
+function makeReady(state: State, unit: number, nowMs: number): void {
+  const flow = state.units.flow(unit);
+  if (flow === undefined) return;
+  const { site } = flow;
+  unplace(state, unit, flow);
+  setPlace(state, unit, flow, 'ready');
   flow.ready.add(unit);
   site.ready++;
   const isNew = !flow.inRing;
@@ -216,29 +293,12 @@ function makeReady(state: State, unit: Unit, nowMs: number): void {
   if (isNew || site.ready === 1) arm(site, nowMs);
 }
 
-/** Takes a unit out of whatever holds it back; it still belongs to its site. */
-function unplace(state: State, unit: Unit): void {
-  if (unit.place === 'due') state.due.remove(unit);
-  else if (unit.place === 'parked') state.suspensions.unpark(unit);
-  else if (unit.place === 'ready' && unit.flow !== undefined && unit.site !== undefined) {
-    unit.flow.ready.remove(unit);
-    unit.site.ready--;
-  }
-  unit.flow = undefined;
-  unit.place = 'none';
-}
-
-function leaveSite(state: State, unit: Unit): void {
-  unplace(state, unit);
-  const { site, siteAt } = unit;
-  if (site === undefined) return;
-  const last = site.units.pop();
-  if (last !== undefined && last !== unit) {
-    site.units[siteAt] = last;
-    last.siteAt = siteAt;
-  }
-  unit.site = undefined;
-  unit.siteAt = -1;
+function leaveSite(state: State, unit: number): void {
+  const flow = state.units.flow(unit);
+  if (flow === undefined) return;
+  unplace(state, unit, flow);
+  state.units.drop(unit);
+  flow.held--;
 }
 
 /** After a change of a site: it is queued, or forgotten when nothing is left to know about it. */
@@ -256,22 +316,24 @@ function settle(state: State, site: Site, nowMs: number): void {
 }
 
 /** Starts one unit of one site of the pool; false: none may start. */
-function startOne(state: State, pool: Pool, o: { readonly nowMs: number; readonly starts: Start<Unit>[] }): boolean {
+function startOne(state: State, pool: Pool, o: { readonly nowMs: number; readonly starts: Start[] }): boolean {
+  const { suspensions, units } = state;
   const site = takeSite(pool, o.nowMs);
   if (site === undefined) return false;
   const maxActive = Math.max(1, Math.ceil(pool.options.tenantShare * site.window));
   for (;;) {
-    const flow = flowInTurn(site.ring, { maxActive, onIdle: ({ tenant, active }) => active === 0 && site.flows.delete(tenant) });
+    const flow = flowInTurn(site.ring, maxActive);
     const unit = flow?.ready.first();
     if (flow === undefined || unit === undefined) return true;
-    const scope = state.suspensions.scopeOf(unit);
+    const scope = suspensions.scopeOf(unit);
     if (scope !== undefined) {
-      unplace(state, unit);
-      state.suspensions.park(unit, scope);
+      unplace(state, unit, flow);
+      suspensions.park(unit, scope);
+      setPlace(state, unit, flow, 'parked');
       continue;
     }
     leaveSite(state, unit);
-    flow.deficit -= unit.cost;
+    flow.deficit -= Math.min(units.recipients(unit), pool.options.startRecipients);
     flow.active++;
     site.active++;
     pool.active++;
@@ -281,11 +343,6 @@ function startOne(state: State, pool: Pool, o: { readonly nowMs: number; readonl
     arm(site, o.nowMs);
     return true;
   }
-}
-
-/** The site is back: what was deferred because of it need not wait for its own time. */
-function releaseWaiting(state: State, site: Site, nowMs: number): void {
-  for (const unit of site.units) if (unit.waitsForSite && unit.place === 'due') makeReady(state, unit, nowMs);
 }
 
 function setSiteSuspended(state: State, nowMs: number): void {
@@ -306,12 +363,20 @@ function resume(state: State, scope: string, nowMs: number): void {
   if (scope.startsWith('site:')) setSiteSuspended(state, nowMs);
 }
 
-function gateOf(state: State, unit: Unit, nowMs: number): Gate {
-  const { site } = unit;
+function find({ units }: State, unit: number): Whereabouts | undefined {
+  const flow = units.flow(unit);
+  const place = units.place(unit);
+  if (flow === undefined || place === 'none') return undefined;
+  return { place, site: flow.site, dueAtMs: units.dueAtMs(unit), waitsForSite: units.waitsForSite(unit) };
+}
+
+function gateOf({ units, suspensions }: State, unit: number, nowMs: number): Gate {
+  const site = units.flow(unit)?.site;
   if (site === undefined) return { gate: 'none', untilMs: 0, scope: '' };
-  const scope = state.suspensions.scopeOf(unit) ?? scopesOf(site).find((name) => state.suspensions.has(name));
+  const scope = suspensions.scopeOf(unit) ?? scopesOf(site).find((name) => suspensions.has(name));
   if (scope !== undefined) return { gate: 'suspended', untilMs: 0, scope };
-  if (unit.place === 'due' && unit.dueAtMs > nowMs) return { gate: 'due', untilMs: unit.dueAtMs, scope: '' };
+  const dueAtMs = units.dueAtMs(unit);
+  if (units.place(unit) === 'due' && dueAtMs > nowMs) return { gate: 'due', untilMs: dueAtMs, scope: '' };
   if (site.closedUntilMs > nowMs || site.state === 'dead') return { gate: 'site', untilMs: site.closedUntilMs, scope: '' };
   if (!hasRoom(site, nowMs) || site.pool.active >= site.pool.options.limit) return { gate: 'limit', untilMs: 0, scope: '' };
   return { gate: 'none', untilMs: 0, scope: '' };

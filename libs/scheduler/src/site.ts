@@ -1,7 +1,6 @@
 import type { Flow, Ring } from './flow.ts';
 import type { Heap } from './heap.ts';
 import { nextAttempt } from './retry.ts';
-import type { Unit } from './unit.ts';
 
 /** Limits that sites of one kind share. */
 export interface PoolOptions {
@@ -17,6 +16,8 @@ export interface PoolOptions {
   readonly throttleMs: readonly number[];
   /** Largest share of a site's starts for one tenant; 1: all. */
   readonly tenantShare: number;
+  /** Recipients that one start carries at most: what it costs its tenant's turn. */
+  readonly startRecipients: number;
 }
 
 /** Sites that share a limit, those with something to start queued in turn. */
@@ -50,8 +51,12 @@ export interface Site {
   cutAtMs: number;
   active: number;
   /** Every unit that is held for it. */
-  readonly units: Unit[];
+  readonly units: number[];
+  /** Those that are deferred since it failed and not due. */
+  readonly waiting: Set<number>;
   ready: number;
+  /** Of its units, by their place. */
+  readonly recipients: { due: number; ready: number; parked: number };
   readonly flows: Map<string, Flow>;
   readonly ring: Ring<Flow>;
   suspended: boolean;

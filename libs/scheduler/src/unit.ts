@@ -1,41 +1,147 @@
+import { reach } from './columns.ts';
 import type { Flow } from './flow.ts';
+import { createHeap, type Heap, type Places } from './heap.ts';
 import type { Site } from './site.ts';
 
-/**
- * What is scheduled: recipients of one message that may go together. The first group of fields is the caller's, who may
- * change `ageMs` and `cost` while the unit is not held; the second is the scheduler's.
- */
-export interface Unit {
-  readonly tenant: string;
-  readonly domain: string;
+/** `none`: not held. */
+export const PLACES = ['none', 'due', 'ready', 'parked'] as const;
+export type Place = (typeof PLACES)[number];
+
+/** What is remembered of a unit while it is held. */
+export interface UnitFacts {
+  readonly flow: Flow;
+  readonly dueAtMs: number;
+  /** Deferred since its site failed: due as soon as the site is reached again. */
+  readonly waitsForSite: boolean;
   /** Larger goes first within a tenant. */
   readonly priority: number;
   /** Smaller goes first within a tenant and priority: instant of arrival, or of the last turn of a unit that needs several. */
-  ageMs: number;
-  /** Recipients that one start carries: what the tenant's turn pays. At least 1. */
-  cost: number;
-
-  place: 'none' | 'due' | 'ready' | 'parked';
-  dueAtMs: number;
-  /** Deferred since its site failed: due as soon as the site is reached again. */
-  waitsForSite: boolean;
-  at: number;
-  sequence: number;
-  site: Site | undefined;
-  siteAt: number;
-  flow: Flow | undefined;
-  scope: string;
+  readonly ageMs: number;
+  readonly recipients: number;
 }
 
-/** The scheduler's fields of a unit that was never offered. */
-export const NEW_UNIT = {
-  place: 'none',
-  dueAtMs: 0,
-  waitsForSite: false,
-  at: -1,
-  sequence: 0,
-  site: undefined,
-  siteAt: -1,
-  flow: undefined,
-  scope: '',
-} as const satisfies Partial<Unit>;
+/**
+ * The units that are held, by their numbers: about 60 octets each, in columns that are as long as the largest number. Every call is
+ * O(1) but for those of the heaps.
+ */
+export interface UnitTable {
+  /** Adds it to its site, in no place yet. */
+  hold(unit: number, facts: UnitFacts): void;
+  /** Takes it from its site. */
+  drop(unit: number): void;
+  place(unit: number): Place;
+  setPlace(unit: number, place: Place): void;
+  /** Undefined: not held. */
+  flow(unit: number): Flow | undefined;
+  dueAtMs(unit: number): number;
+  ageMs(unit: number): number;
+  recipients(unit: number): number;
+  setRecipients(unit: number, recipients: number): void;
+  waitsForSite(unit: number): boolean;
+  /** Where it is in the heap, or the list, that it is in. */
+  readonly places: Places<number>;
+  /** By `dueAtMs`. */
+  createDueHeap(): Heap<number>;
+  /** Larger priority first, then the older. */
+  createReadyHeap(): Heap<number>;
+}
+
+function createColumns() {
+  return {
+    place: new Uint8Array(64),
+    waitsForSite: new Uint8Array(64),
+    at: new Int32Array(64),
+    siteAt: new Uint32Array(64),
+    sequence: new Uint32Array(64),
+    priority: new Int32Array(64),
+    recipients: new Uint32Array(64),
+    dueAtMs: new Float64Array(64),
+    ageMs: new Float64Array(64),
+  };
+}
+
+function reachAll(columns: ReturnType<typeof createColumns>, unit: number): void {
+  columns.place = reach(columns.place, unit);
+  columns.waitsForSite = reach(columns.waitsForSite, unit);
+  columns.at = reach(columns.at, unit);
+  columns.siteAt = reach(columns.siteAt, unit);
+  columns.sequence = reach(columns.sequence, unit);
+  columns.priority = reach(columns.priority, unit);
+  columns.recipients = reach(columns.recipients, unit);
+  columns.dueAtMs = reach(columns.dueAtMs, unit);
+  columns.ageMs = reach(columns.ageMs, unit);
+}
+
+const at = (column: ArrayLike<number>, unit: number): number => column[unit] ?? 0;
+
+function createComparisons(columns: ReturnType<typeof createColumns>) {
+  const isEarlier = (a: number, b: number): boolean => at(columns.sequence, a) < at(columns.sequence, b);
+  const isDueBefore = (a: number, b: number): boolean => {
+    const [one, other] = [at(columns.dueAtMs, a), at(columns.dueAtMs, b)];
+    return one === other ? isEarlier(a, b) : one < other;
+  };
+  const goesBefore = (a: number, b: number): boolean => {
+    const [one, other] = [at(columns.priority, a), at(columns.priority, b)];
+    if (one !== other) return one > other;
+    const [oneMs, otherMs] = [at(columns.ageMs, a), at(columns.ageMs, b)];
+    return oneMs === otherMs ? isEarlier(a, b) : oneMs < otherMs;
+  };
+  return { isDueBefore, goesBefore };
+}
+
+export function createUnitTable(): UnitTable {
+  const columns = createColumns();
+  const flows: (Flow | undefined)[] = [];
+  const { isDueBefore, goesBefore } = createComparisons(columns);
+  let sequence = 0;
+
+  const places: Places<number> = {
+    of: (unit) => at(columns.at, unit),
+    set(unit, place) {
+      columns.at[unit] = place;
+    },
+  };
+  const leaveSite = ({ units }: Site, unit: number): void => {
+    const last = units.pop();
+    if (last === undefined || last === unit) return;
+    units[at(columns.siteAt, unit)] = last;
+    columns.siteAt[last] = at(columns.siteAt, unit);
+  };
+  return {
+    hold(unit, { flow, ...facts }) {
+      reachAll(columns, unit);
+      columns.at[unit] = -1;
+      columns.siteAt[unit] = flow.site.units.push(unit) - 1;
+      columns.sequence[unit] = sequence++;
+      columns.priority[unit] = facts.priority;
+      columns.recipients[unit] = facts.recipients;
+      columns.dueAtMs[unit] = facts.dueAtMs;
+      columns.ageMs[unit] = facts.ageMs;
+      columns.waitsForSite[unit] = Number(facts.waitsForSite);
+      // A gap would make a sparse array of it.
+      while (flows.length <= unit) flows.push(undefined);
+      flows[unit] = flow;
+    },
+    drop(unit) {
+      const flow = flows[unit];
+      if (flow === undefined) return;
+      leaveSite(flow.site, unit);
+      flows[unit] = undefined;
+    },
+    place: (unit) => PLACES[at(columns.place, unit)] ?? 'none',
+    setPlace(unit, place) {
+      columns.place[unit] = PLACES.indexOf(place);
+    },
+    flow: (unit) => flows[unit],
+    dueAtMs: (unit) => at(columns.dueAtMs, unit),
+    ageMs: (unit) => at(columns.ageMs, unit),
+    recipients: (unit) => at(columns.recipients, unit),
+    setRecipients(unit, recipients) {
+      columns.recipients[unit] = recipients;
+    },
+    waitsForSite: (unit) => at(columns.waitsForSite, unit) === 1,
+    places,
+    createDueHeap: () => createHeap(isDueBefore, places),
+    createReadyHeap: () => createHeap(goesBefore, places),
+  };
+}

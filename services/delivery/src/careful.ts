@@ -1,5 +1,6 @@
 import type { LiveMessage } from '@angarium/lanes';
 import type { DeliveryDeps } from './deps.ts';
+import { messageKey } from './flights.ts';
 import type { Lane } from './lane/lane.ts';
 
 /**
@@ -15,7 +16,7 @@ export interface Care {
   isSetAside(message: LiveMessage): boolean;
   /** The lane is ours no more. */
   forget(lane: Lane): void;
-  /** An operator wants it tried all the same. */
+  /** An operator wants it tried all the same, or it is no more. */
   release(message: LiveMessage): void;
 }
 
@@ -26,7 +27,7 @@ const YOUNG_MS = 60_000;
 export function createCare({ clock, logger }: DeliveryDeps): Care {
   /** Careful lanes, and when that is over. */
   const careful = new Map<Lane, Promise<void>>();
-  const setAside = new Set<LiveMessage>();
+  const setAside = new Set<string>();
   const ends = new Map<Lane, () => void>();
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -45,7 +46,7 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
       for (const [queueId, { owners }] of suspects) {
         const message = messages.get(queueId);
         if (message === undefined || owners < OWNERS) continue;
-        setAside.add(message);
+        setAside.add(messageKey(message));
         const cure = 'look at the message; flush it to try it again, or delete it';
         logger.error({ queueId, lane: lane.number, owners, cure }, 'delivery.message.set_aside');
       }
@@ -64,7 +65,7 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
     },
     forget(lane) {
       ends.get(lane)?.();
-      for (const message of lane.fold.messages.values()) setAside.delete(message);
+      for (const message of lane.fold.messages.values()) setAside.delete(messageKey(message));
     },
     run(lane, message, attempt) {
       const isOver = careful.get(lane);
@@ -73,7 +74,7 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
       turn = mine.catch(() => {});
       return mine;
     },
-    isSetAside: (message) => setAside.has(message),
-    release: (message) => void setAside.delete(message),
+    isSetAside: (message) => setAside.has(messageKey(message)),
+    release: (message) => void setAside.delete(messageKey(message)),
   };
 }

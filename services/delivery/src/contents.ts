@@ -2,6 +2,7 @@ import type { BlobStore } from '@angarium/blob';
 import type { LiveMessage } from '@angarium/lanes';
 import type { Log } from '@angarium/log';
 import { decodeRecord, type Kind } from '@angarium/records';
+import { messageKey } from './flights.ts';
 
 /** The content is where the record says it is, and is not there: an operator must look. */
 export class ContentMissing extends Error {
@@ -30,18 +31,18 @@ export function inlineContent(kind: Kind): Uint8Array | undefined {
 
 export function createContents({ log, blobs, cacheOctets }: { log: Log; blobs: BlobStore; cacheOctets: number }): Contents {
   /** Oldest first. */
-  const held = new Map<LiveMessage, Uint8Array>();
-  const reading = new Map<LiveMessage, Promise<Uint8Array>>();
+  const held = new Map<string, Uint8Array>();
+  const reading = new Map<string, Promise<Uint8Array>>();
   let octets = 0;
 
-  const forget = (message: LiveMessage) => {
-    octets -= held.get(message)?.length ?? 0;
-    held.delete(message);
+  const forget = (key: string) => {
+    octets -= held.get(key)?.length ?? 0;
+    held.delete(key);
   };
-  const hold = (message: LiveMessage, content: Uint8Array) => {
+  const hold = (key: string, content: Uint8Array) => {
     if (content.length > cacheOctets) return;
-    forget(message);
-    held.set(message, content);
+    forget(key);
+    held.set(key, content);
     octets += content.length;
     for (const oldest of held.keys()) {
       if (octets <= cacheOctets) break;
@@ -63,16 +64,17 @@ export function createContents({ log, blobs, cacheOctets }: { log: Log; blobs: B
     return content;
   };
   return {
-    fresh: hold,
-    forget,
+    fresh: (message, content) => hold(messageKey(message), content),
+    forget: (message) => forget(messageKey(message)),
     async read(lane, message) {
-      const known = held.get(message) ?? reading.get(message);
+      const key = messageKey(message);
+      const known = held.get(key) ?? reading.get(key);
       if (known !== undefined) return known;
-      const read = readPlace(lane, message).finally(() => reading.delete(message));
-      reading.set(message, read);
+      const read = readPlace(lane, message).finally(() => reading.delete(key));
+      reading.set(key, read);
       const content = await read;
       // Worth keeping where several transactions need it.
-      if (message.recipients.size > 1) hold(message, content);
+      if (message.recipients.size > 1) hold(key, content);
       return content;
     },
   };

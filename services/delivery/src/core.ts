@@ -1,8 +1,8 @@
-import type { LiveRecipient } from '@angarium/lanes';
 import { createScheduler, type Scheduler } from '@angarium/scheduler';
 import { type Care, createCare } from './careful.ts';
 import { type Contents, createContents } from './contents.ts';
 import type { DeliveryDeps } from './deps.ts';
+import { createFlights, type Flights } from './flights.ts';
 import { createHops, type Hops } from './hops.ts';
 import type { Lane } from './lane/lane.ts';
 import { createMeters, type Meters } from './meters.ts';
@@ -10,34 +10,20 @@ import { reasonOf } from './pause.ts';
 import { type PoolName, poolsOf } from './sites.ts';
 import { createMailboxTransport } from './transport/mailbox.ts';
 import type { Transport } from './transport/port.ts';
-import { createMessageUnits, type DeliveryUnit, type MessageUnits } from './unit.ts';
+import { createUnits, domainOf, type Units } from './unit.ts';
 
-/** Recipients of one attempt, from its start until its outcome was read back. */
-export interface Flight {
-  readonly attemptId: string;
-  /** Not concluded yet. */
-  active: boolean;
-  /** The final dot went out and was not answered. */
-  dotted: boolean;
-  /** A final dot went out at some time. */
-  sent: boolean;
-  /** Key and title of the site; empty: none was asked. */
-  readonly site: string;
-  readonly title: string;
-  /** No host of the site could be spoken to. */
-  failed: boolean;
-}
+export type { Flight } from './flights.ts';
 
 /** What the parts of delivery share. */
 export interface Core {
   readonly deps: DeliveryDeps;
   readonly meters: Meters;
   readonly transports: readonly Transport[];
-  readonly scheduler: Scheduler<DeliveryUnit, PoolName>;
-  readonly units: MessageUnits;
+  readonly scheduler: Scheduler<PoolName>;
+  readonly units: Units;
   readonly hops: Hops;
   readonly contents: Contents;
-  readonly flights: Map<LiveRecipient, Flight>;
+  readonly flights: Flights;
   readonly care: Care;
   /** That this process owns, in the order of their numbers. */
   readonly lanes: Lane[];
@@ -60,16 +46,19 @@ export function createCore(deps: DeliveryDeps): Core {
   const { config, log, blobs, random, logger } = deps;
   const meters = createMeters(deps.metrics);
   const transports = [...deps.transports, createMailboxTransport(deps.mailbox)];
+  const units = createUnits(config.delivery);
+  const unitDomain = (number: number) => domainOf(units.open(number)?.recipients[0]?.address ?? '');
+  const pools = poolsOf(config.delivery);
   let attempts = 0;
   return {
     deps,
     meters,
     transports,
-    scheduler: createScheduler({ pools: poolsOf(config.delivery), random, maxIdleSites: config.delivery.maxIdleSites }),
-    units: createMessageUnits(),
+    scheduler: createScheduler({ pools, random, maxIdleSites: config.delivery.maxIdleSites, domainOf: unitDomain }),
+    units,
     hops: createHops(transports, (error) => logger.error({ reason: reasonOf(error) }, 'delivery.resolve.failed')),
     contents: createContents({ log, blobs, cacheOctets: config.delivery.bodyCacheOctets }),
-    flights: new Map(),
+    flights: createFlights(),
     care: createCare(deps),
     lanes: [],
     lastReplies: new Map(),

@@ -3,7 +3,6 @@ import type { Core } from './core.ts';
 import { crash } from './pause.ts';
 import { RESOLVE_SITE } from './sites.ts';
 import { createLookUps, startUnit } from './start.ts';
-import type { DeliveryUnit } from './unit.ts';
 
 /** Starts what may start. */
 export interface Dispatch {
@@ -61,9 +60,9 @@ export function createDispatch(core: Core): Dispatch {
   let isPumping = false;
   let onIdle: () => void = () => {};
 
-  const begin = ({ unit, ticket }: Start<DeliveryUnit>): void => {
+  const begin = ({ unit: number, ticket }: Start): void => {
     active++;
-    const work = ticket.site.key === RESOLVE_SITE ? lookUp(unit, ticket) : startUnit(core, unit, ticket);
+    const work = ticket.site.key === RESOLVE_SITE ? lookUp(number, ticket) : startUnit(core, number, ticket);
     work.then(() => {
       active--;
       if (active === 0) onIdle();

@@ -5,7 +5,6 @@ import { momentOf } from './attempt/record.ts';
 import type { Core } from './core.ts';
 import { expiresAtMs, wantsNotification } from './notify/rules.ts';
 import type { RemoteReply } from './transport/port.ts';
-import type { DeliveryUnit } from './unit.ts';
 import { recordAtOnce, reduce } from './waiting.ts';
 
 /**
@@ -16,23 +15,24 @@ export function expireSite(core: Core, { site, startedAtMs }: Ticket, reply: Rem
   if (site.state !== 'dead' || startedAtMs < core.resumedAtMs) return;
   const moment = momentOf(core);
   const { nowMs, config } = moment;
-  for (const unit of [...core.scheduler.unitsAt(site.key)]) {
-    if (unit.lane.state !== 'live' || core.scheduler.gate(unit, nowMs).gate === 'suspended') continue;
+  // Most wait for longer yet: they are not looked at one by one.
+  for (const number of core.scheduler.unitsAt(site.key).filter((one) => core.units.wordAtMs(one) <= nowMs)) {
+    const unit = core.units.open(number);
+    if (unit?.lane.state !== 'live' || core.scheduler.gate(number, nowMs).gate === 'suspended') continue;
+    const dueAtMs = Math.max(core.scheduler.find(number)?.dueAtMs ?? 0, nowMs);
     const findings = unit.recipients.flatMap((recipient): readonly Finding[] => {
       const base = { recipient, reply, relayed: false, attempts: recipient.attempts };
       if (nowMs >= expiresAtMs(recipient, config)) return [{ ...base, result: Result.EXPIRED, dueAtMs: 0 }];
       const isTold = wantsNotification(recipient, { result: Result.DEFERRED, relayed: false }, config, nowMs);
-      return isTold ? [{ ...base, result: Result.DEFERRED, dueAtMs: dueOf(unit, nowMs) }] : [];
+      return isTold ? [{ ...base, result: Result.DEFERRED, dueAtMs }] : [];
     });
     if (findings.length === 0) continue;
     const concluded = new Set(findings.map(({ recipient }) => recipient));
     reduce(
       core,
-      unit,
+      number,
       unit.recipients.filter((recipient) => !concluded.has(recipient)),
     );
     recordAtOnce(core, unit.lane, findings);
   }
 }
-
-const dueOf = (unit: DeliveryUnit, nowMs: number): number => Math.max(unit.dueAtMs, nowMs);

@@ -54,18 +54,19 @@ export function follow(
   { lane, record, change }: { lane: Lane; record: LaneRecord<Kind>; change: Change },
 ): void {
   const { kind } = record;
-  const landed = new Set(kind.$case === 'outcome' ? land(core, lane, kind.value) : []);
+  const landed = kind.$case === 'outcome' ? land(core, lane, kind.value) : [];
+  const isLanded = new Set(landed.map(({ address }) => address));
   takeFinished(core, change);
   const [first] = change.admitted;
   const body = first === undefined ? undefined : inlineContent(kind);
   if (first !== undefined && body !== undefined) core.contents.fresh(first.message, body);
-  const others = change.rescheduled.filter((recipient) => !core.flights.has(recipient) && !landed.has(recipient));
+  const others = change.rescheduled.filter((recipient) => !core.flights.has(recipient) && !isLanded.has(recipient.address));
   if (others.length > 0) withdraw(core, others);
   admit(core, lane, [...change.admitted, ...others]);
   for (const id of change.notificationsAsked) notifier.ask(lane, id);
   for (const message of change.ended) endMessage(core, message);
   if (change.duplicates > 0) core.meters.duplicates.inc({}, change.duplicates);
-  for (const { message } of landed) core.contents.forget(message);
+  if (landed[0] !== undefined) core.contents.forget(landed[0].message);
 }
 
 /** The lane is ours: everything that is live in it waits from now on. */

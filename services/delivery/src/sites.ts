@@ -9,12 +9,6 @@ export const RESOLVE_SITE = ' resolve';
 
 export const poolOf = (site: string): PoolName => (site === MAILBOX_SITE ? 'mailbox' : site === RESOLVE_SITE ? 'resolve' : 'remote');
 
-/** Recipients that one start at the site carries at most. */
-export function maxRecipientsAt(site: string, config: Config['delivery']): number {
-  if (site === RESOLVE_SITE) return Number.POSITIVE_INFINITY;
-  return site === MAILBOX_SITE ? config.maxRecipientsPerMailboxDelivery : config.maxRecipientsPerTransaction;
-}
-
 /** Share of the connections that sites with many of them leave to sites with none. */
 const RESERVE = 0.2;
 
@@ -32,9 +26,15 @@ export function poolsOf(config: Config['delivery']): Readonly<Record<PoolName, P
       probeMs: config.deadSiteProbeMs,
       throttleMs,
       tenantShare: 1,
+      startRecipients: config.maxRecipientsPerTransaction,
     },
-    mailbox: { ...own(mailboxConcurrency), probeMs: config.mailboxProbeMs, tenantShare: 1 },
+    mailbox: {
+      ...own(mailboxConcurrency),
+      probeMs: config.mailboxProbeMs,
+      tenantShare: 1,
+      startRecipients: config.maxRecipientsPerMailboxDelivery,
+    },
     // Names that nobody answers for hold a place for many seconds: no tenant fills them all.
-    resolve: { ...own(resolveConcurrency), probeMs: config.ownFaultRetryMs, tenantShare: 0.5 },
+    resolve: { ...own(resolveConcurrency), probeMs: config.ownFaultRetryMs, tenantShare: 0.5, startRecipients: Number.POSITIVE_INFINITY },
   };
 }

@@ -5,9 +5,10 @@ import { deferral, type Finding } from './attempt/conclude.ts';
 import { momentOf } from './attempt/record.ts';
 import type { Core } from './core.ts';
 import { expireSite } from './expiry.ts';
+import { asNow } from './flights.ts';
 import type { Route, Routed } from './hops.ts';
 import { RESOLVE_SITE } from './sites.ts';
-import { type DeliveryUnit, groupUnits } from './unit.ts';
+import { type DeliveryUnit, groupRecipients } from './unit.ts';
 import { admit, createFlight, offer, offerAnywhere, recordAtOnce, takeTogether } from './waiting.ts';
 
 const MAX_LAST_REPLIES = 10_000;
@@ -17,9 +18,9 @@ const siteOf = ({ plan }: Route) => ({ site: plan.site, title: plan.title });
 /** Trouble of our own: nothing is recorded, and the unit comes again soon. */
 function putOff(core: Core, unit: DeliveryUnit, o: { note: string; at?: { site: string; title: string }; waitsForSite?: boolean }): void {
   const pauses = core.deps.config.delivery.ownFaultRetryMs;
-  const dueAtMs = core.deps.clock.nowMs() + (pauses[Math.min(unit.faults, pauses.length - 1)] ?? 0);
-  unit.faults++;
-  unit.note = o.note;
+  const faults = core.units.faults(unit.number);
+  const dueAtMs = core.deps.clock.nowMs() + (pauses[Math.min(faults, pauses.length - 1)] ?? 0);
+  core.units.setFault(unit.number, faults + 1, o.note);
   if (o.at === undefined) offerAnywhere(core, unit, dueAtMs);
   else offer(core, unit, { ...o.at, dueAtMs, waitsForSite: o.waitsForSite ?? false });
 }
@@ -34,7 +35,7 @@ function refused(core: Core, unit: DeliveryUnit, { is, reply }: Exclude<Routed, 
 }
 
 /** Looks a next hop up. Trouble of our own is told: its mail waits without an end. */
-async function resolve(core: Core, { hopKey, hop }: DeliveryUnit): Promise<Routed> {
+async function resolve(core: Core, { hopKey, hop }: Pick<DeliveryUnit, 'hopKey' | 'hop'>): Promise<Routed> {
   const routed = await core.hops.resolve(hopKey, hop);
   if (routed.is === 'deferred' && routed.ownFault) {
     core.meters.ownFaults.inc({ fault: 'resolve' });
@@ -43,35 +44,52 @@ async function resolve(core: Core, { hopKey, hop }: DeliveryUnit): Promise<Route
   return routed;
 }
 
+/** A unit that is back, without those who are on their way or have ended. Undefined: nobody is left, and it has ended. */
+function resume(core: Core, number: number): DeliveryUnit | undefined {
+  const unit = core.units.back(number);
+  if (unit === undefined) return undefined;
+  const recipients = unit.recipients.filter((recipient) => recipient.state === 'waiting' && !core.flights.has(recipient));
+  if (recipients.length > 0 && unit.lane.state === 'live') {
+    if (recipients.length < unit.recipients.length) core.units.keep(number, recipients);
+    return { ...unit, recipients };
+  }
+  core.units.end(number);
+  return undefined;
+}
+
 /** The answer to a look-up, for every unit that waited for it. */
-function settleRouted(core: Core, units: readonly DeliveryUnit[], routed: Routed): void {
-  for (const unit of units) {
-    core.units.delete(unit);
-    unit.recipients = unit.recipients.filter((recipient) => isWaiting(recipient) && !core.flights.has(recipient));
-    if (unit.recipients.length === 0 || unit.lane.state !== 'live') continue;
+function settleRouted(core: Core, numbers: readonly number[], routed: Routed): void {
+  for (const number of numbers) {
+    const unit = resume(core, number);
+    if (unit === undefined) continue;
     if (routed.is === 'route') offer(core, unit, { ...siteOf(routed.route), dueAtMs: 0 });
     else if (routed.is === 'deferred' && routed.ownFault) putOff(core, unit, { note: routed.reply.text });
-    else recordAtOnce(core, unit.lane, refused(core, unit, routed));
+    else {
+      core.units.end(number);
+      recordAtOnce(core, unit.lane, refused(core, unit, routed));
+    }
   }
 }
 
 /** Looks next hops up, each once however many units wait for it. */
-export function createLookUps(core: Core): (unit: DeliveryUnit, ticket: Ticket) => Promise<void> {
-  const asking = new Map<string, DeliveryUnit[]>();
+export function createLookUps(core: Core): (number: number, ticket: Ticket) => Promise<void> {
+  const asking = new Map<string, number[]>();
   const finished = (ticket: Ticket) => core.scheduler.finished(ticket, 'reached', core.deps.clock.nowMs());
-  return async (unit, ticket) => {
-    const waiting = asking.get(unit.hopKey);
-    if (waiting !== undefined) {
-      waiting.push(unit);
+  return async (number, ticket) => {
+    const unit = core.units.leave(number);
+    const waiting = unit && asking.get(unit.hopKey);
+    waiting?.push(number);
+    if (unit === undefined) core.units.back(number);
+    if (unit === undefined || waiting !== undefined) {
       finished(ticket);
       return;
     }
-    const units = [unit];
-    asking.set(unit.hopKey, units);
+    const numbers = [number];
+    asking.set(unit.hopKey, numbers);
     const routed = await resolve(core, unit);
     asking.delete(unit.hopKey);
     finished(ticket);
-    settleRouted(core, units, routed);
+    settleRouted(core, numbers, routed);
   };
 }
 
@@ -92,9 +110,11 @@ function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, not
   for (const recipient of unspent) core.flights.delete(recipient);
   core.scheduler.finished(ticket, verdict, core.deps.clock.nowMs());
   const at = { site: ticket.site.key, title: ticket.site.title };
-  for (const unit of groupUnits(lane, unspent.filter(isWaiting))) {
-    unit.faults = faults;
-    if (lane.state === 'live') putOff(core, unit, { note, at, waitsForSite: verdict === 'failed' });
+  const left = lane.state === 'live' ? asNow(unspent).filter(({ state }) => state === 'waiting') : [];
+  for (const group of groupRecipients(left)) {
+    const unit = core.units.create(lane, group);
+    core.units.setFault(unit.number, faults, note);
+    putOff(core, unit, { note, at, waitsForSite: verdict === 'failed' });
   }
   if (verdict === 'reached' || reply === undefined) return;
   noteReply(core, at.site, `${reply.code || ''} ${reply.enhanced} ${reply.text}`.trim());
@@ -104,10 +124,12 @@ function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, not
 /** The way of a next hop leads elsewhere now, or nowhere: what waits for the old site because of it need not wait for that. */
 function reroute(core: Core, hopKey: string, { from, to }: { readonly from: string; readonly to: { site: string; title: string } }): void {
   const { scheduler, units, deps } = core;
-  for (const unit of scheduler.unitsAt(from).filter((one) => one.hopKey === hopKey)) {
-    const dueAtMs = unit.place === 'due' && !unit.waitsForSite ? unit.dueAtMs : 0;
-    scheduler.remove(unit, deps.clock.nowMs());
-    units.delete(unit);
+  for (const number of scheduler.unitsAt(from).filter((one) => units.mayGoTo(one, hopKey))) {
+    const unit = units.open(number);
+    const where = scheduler.find(number);
+    if (unit?.hopKey !== hopKey || where === undefined) continue;
+    const dueAtMs = where.place === 'due' && !where.waitsForSite ? where.dueAtMs : 0;
+    scheduler.remove(number, deps.clock.nowMs());
     offer(core, unit, { ...to, dueAtMs });
   }
 }
@@ -115,39 +137,42 @@ function reroute(core: Core, hopKey: string, { from, to }: { readonly from: stri
 const NOT_LEASED_RETRY_MS = 1000;
 
 /** The lane's lease is not valid at this moment: nothing is wrong with the unit. */
-function waitForLease(core: Core, unit: DeliveryUnit, ticket: Ticket): void {
+function waitForLease(core: Core, number: number, ticket: Ticket): void {
   const nowMs = core.deps.clock.nowMs();
   core.scheduler.finished(ticket, 'unknown', nowMs);
-  core.units.delete(unit);
-  if (unit.lane.state === 'live') offerAnywhere(core, unit, nowMs + NOT_LEASED_RETRY_MS);
+  const unit = resume(core, number);
+  if (unit !== undefined) offerAnywhere(core, unit, nowMs + NOT_LEASED_RETRY_MS);
 }
 
 /**
  * Makes an attempt for a unit that may start and for what goes together with it. The way of its mail is looked up again where
  * that is no longer known; if it leads elsewhere now, the unit and its like wait there.
  */
-export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket): Promise<void> {
-  const { scheduler, deps, flights } = core;
-  if (!core.mayStart(unit.lane)) {
-    waitForLease(core, unit, ticket);
+export async function startUnit(core: Core, number: number, ticket: Ticket): Promise<void> {
+  const { scheduler, deps, flights, units } = core;
+  const faults = units.faults(number);
+  const asked = units.leave(number);
+  if (asked !== undefined && !core.mayStart(asked.lane)) {
+    waitForLease(core, number, ticket);
     return;
   }
-  const known = core.hops.known(unit.hopKey, deps.clock.nowMs());
-  const routed: Routed = known ? { is: 'route', route: known } : await resolve(core, unit);
-  if (routed.is !== 'route' || routed.route.plan.site !== ticket.site.key) {
+  const known = asked && core.hops.known(asked.hopKey, deps.clock.nowMs());
+  const routed: Routed | undefined = known ? { is: 'route', route: known } : asked && (await resolve(core, asked));
+  if (asked !== undefined && routed !== undefined && (routed.is !== 'route' || routed.route.plan.site !== ticket.site.key)) {
     scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
     const isOurs = routed.is === 'deferred' && routed.ownFault;
     const to = routed.is === 'route' ? siteOf(routed.route) : { site: RESOLVE_SITE, title: '' };
-    if (!isOurs) reroute(core, unit.hopKey, { from: ticket.site.key, to });
-    settleRouted(core, [unit], routed);
+    if (!isOurs) reroute(core, asked.hopKey, { from: ticket.site.key, to });
+    settleRouted(core, [number], routed);
     return;
   }
-  const { lane, message, faults } = unit;
-  const recipients = takeTogether(core, unit, ticket).filter((recipient) => isWaiting(recipient) && !flights.has(recipient));
-  if (recipients.length === 0 || lane.state !== 'live') {
+  const unit = units.back(number);
+  const recipients = unit ? takeTogether(core, unit, ticket).filter((one) => one.state === 'waiting' && !flights.has(one)) : [];
+  if (unit === undefined || routed?.is !== 'route' || recipients.length === 0 || unit.lane.state !== 'live') {
     scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
     return;
   }
+  const { lane, message } = unit;
   const flight = createFlight(core.nextAttemptId(lane), { site: ticket.site.key, title: ticket.site.title });
   for (const recipient of recipients) flights.set(recipient, flight);
   const attempt = { lane, message, recipients, route: routed.route, ticket, flight };
@@ -157,7 +182,7 @@ export async function startUnit(core: Core, unit: DeliveryUnit, ticket: Ticket):
   if (ended === undefined) {
     for (const recipient of recipients) flights.delete(recipient);
     scheduler.finished(ticket, 'unknown', deps.clock.nowMs());
-    deps.clock.after(NOT_LEASED_RETRY_MS, () => lane.state === 'live' && admit(core, lane, recipients));
+    deps.clock.after(NOT_LEASED_RETRY_MS, () => lane.state === 'live' && admit(core, lane, asNow(recipients)));
     return;
   }
   await ended.sealed;

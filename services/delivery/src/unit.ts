@@ -1,25 +1,20 @@
-import type { LiveMessage, LiveRecipient } from '@angarium/lanes';
+import { hashText, type LiveMessage, type LiveMessages, type LiveRecipient } from '@angarium/lanes';
 import type { NextHop } from '@angarium/records';
-import { NEW_UNIT, type Unit } from '@angarium/scheduler';
+import { reach } from '@angarium/scheduler';
 import { canonicalDomain, splitAddress } from '@angarium/smtp';
 import type { Lane } from './lane/lane.ts';
+import { type NotifyConfig, nextWordAtMs } from './notify/rules.ts';
 
-/** Recipients of one message with one next hop and domain that are due together. */
-export interface DeliveryUnit extends Unit {
+/** Recipients of one message with one next hop and domain that are due together, as they are at this moment. */
+export interface DeliveryUnit {
+  /** Its name while it waits or is being looked up. */
+  readonly number: number;
   readonly lane: Lane;
   readonly message: LiveMessage;
+  /** At least one. */
+  readonly recipients: readonly LiveRecipient[];
   readonly hop: NextHop | undefined;
   readonly hopKey: string;
-  recipients: LiveRecipient[];
-  /** Neighbours among the waiting units of the same message. */
-  next: DeliveryUnit | undefined;
-  previous: DeliveryUnit | undefined;
-  /** Among them. */
-  isListed: boolean;
-  /** Times in a row that trouble of our own put it off. */
-  faults: number;
-  /** That trouble, for the queue tools. */
-  note: string;
 }
 
 const MAX_DOMAINS = 10_000;
@@ -52,33 +47,10 @@ export function hopKeyOf(hop: NextHop | undefined): string {
 
 export const dueAtMsOf = ({ dueAtMs, heldUntilMs }: LiveRecipient): number => Math.max(dueAtMs, heldUntilMs);
 
-function createUnit(lane: Lane, first: LiveRecipient): DeliveryUnit {
-  const { message, nextHop } = first;
-  const { envelope, enqueuedAtMs } = message;
-  return {
-    ...NEW_UNIT,
-    tenant: envelope.tenant,
-    domain: domainOf(first.address),
-    priority: envelope.priority,
-    ageMs: enqueuedAtMs,
-    cost: 1,
-    lane,
-    message,
-    hop: nextHop,
-    hopKey: hopKeyOf(nextHop),
-    recipients: [first],
-    next: undefined,
-    previous: undefined,
-    isListed: false,
-    faults: 0,
-    note: '',
-  };
-}
-
-/** Units of recipients of any messages, each with its recipients in their order. */
-export function groupUnits(lane: Lane, recipients: readonly LiveRecipient[]): readonly DeliveryUnit[] {
-  const units: DeliveryUnit[] = [];
-  let byKey = new Map<string, DeliveryUnit>();
+/** Recipients of any messages by what makes a unit, each group in their order. */
+export function groupRecipients(recipients: readonly LiveRecipient[]): readonly LiveRecipient[][] {
+  const groups: LiveRecipient[][] = [];
+  let byKey = new Map<string, LiveRecipient[]>();
   let message: LiveMessage | undefined;
   for (const recipient of recipients) {
     if (recipient.message !== message) byKey = new Map();
@@ -86,49 +58,239 @@ export function groupUnits(lane: Lane, recipients: readonly LiveRecipient[]): re
     // The usual message has one recipient, and needs no key.
     const isAlone = message.recipients.size === 1;
     const key = isAlone ? '' : `${hopKeyOf(recipient.nextHop)} ${domainOf(recipient.address)} ${dueAtMsOf(recipient)}`;
-    const unit = byKey.get(key);
-    if (unit !== undefined) unit.recipients.push(recipient);
+    const group = byKey.get(key);
+    if (group !== undefined) group.push(recipient);
     else {
-      const created = createUnit(lane, recipient);
+      const created = [recipient];
       byKey.set(key, created);
-      units.push(created);
+      groups.push(created);
     }
   }
-  return units;
+  return groups;
 }
 
-/** The waiting units of each message, newest first. A message may have as many as recipients: all but `of` cost O(1). */
-export interface MessageUnits {
-  add(unit: DeliveryUnit): void;
-  /** No-op for one that is not there. */
-  delete(unit: DeliveryUnit): void;
-  of(message: LiveMessage, most?: number): readonly DeliveryUnit[];
+/**
+ * The units that wait, or are being looked up, each under a small number: about 30 octets, and the addresses where there are
+ * several. What a unit says is asked of the fold when it is opened. A message may have as many as recipients: all but `of` cost O(1)
+ * in them.
+ */
+export interface Units {
+  create(lane: Lane, recipients: readonly LiveRecipient[]): DeliveryUnit;
+  /** Undefined: its recipients are no more. */
+  open(number: number): DeliveryUnit | undefined;
+  /** Recipients that it was made of, or left with. */
+  size(number: number): number;
+  /** Leaves it some of its recipients. */
+  keep(number: number, recipients: readonly LiveRecipient[]): void;
+  /** It waits no more. The number is free, but for one that is away. */
+  end(number: number): void;
+  /** As it is now. Its number is kept from now on until it is back, even if it ends meanwhile. */
+  leave(number: number): DeliveryUnit | undefined;
+  /** Undefined: it ended meanwhile, or its recipients are no more, and now it is no more either. */
+  back(number: number): DeliveryUnit | undefined;
+  /** Those of a message, the newest first. */
+  of(message: LiveMessage, most?: number): readonly number[];
+  /** Instant, to the second before, from which on somebody may have to be told that it still waits. */
+  wordAtMs(number: number): number;
+  /** False: its next hop is another one. True: look. */
+  mayGoTo(number: number, hopKey: string): boolean;
+  /** Times in a row that trouble of our own put it off, and that trouble for the queue tools. */
+  faults(number: number): number;
+  note(number: number): string;
+  setFault(number: number, faults: number, note: string): void;
 }
 
-export function createMessageUnits(): MessageUnits {
-  const first = new Map<LiveMessage, DeliveryUnit>();
+interface Columns {
+  lane: Uint16Array<ArrayBuffer>;
+  slot: Uint32Array<ArrayBuffer>;
+  /** Hash of the address where there is one. */
+  only: Uint32Array<ArrayBuffer>;
+  hop: Uint32Array<ArrayBuffer>;
+  word: Uint32Array<ArrayBuffer>;
+  faults: Uint8Array<ArrayBuffer>;
+  state: Uint8Array<ArrayBuffer>;
+  /** Neighbours among the units of the message; one more than they are, 0: none. */
+  next: Uint32Array<ArrayBuffer>;
+  previous: Uint32Array<ArrayBuffer>;
+}
+
+const FREE = 0;
+const HERE = 1;
+const AWAY = 2;
+const ENDED = 3;
+const MAX_FAULTS = 255;
+const MAX_WORD = 2 ** 32 - 1;
+
+const createColumns = (): Columns => ({
+  lane: new Uint16Array(64),
+  slot: new Uint32Array(64),
+  only: new Uint32Array(64),
+  hop: new Uint32Array(64),
+  word: new Uint32Array(64),
+  faults: new Uint8Array(64),
+  state: new Uint8Array(64),
+  next: new Uint32Array(64),
+  previous: new Uint32Array(64),
+});
+
+function reachAll(columns: Columns, number: number): void {
+  columns.lane = reach(columns.lane, number);
+  columns.slot = reach(columns.slot, number);
+  columns.only = reach(columns.only, number);
+  columns.hop = reach(columns.hop, number);
+  columns.word = reach(columns.word, number);
+  columns.faults = reach(columns.faults, number);
+  columns.state = reach(columns.state, number);
+  columns.next = reach(columns.next, number);
+  columns.previous = reach(columns.previous, number);
+}
+
+const at = (column: ArrayLike<number> | undefined, index: number): number => column?.[index] ?? 0;
+
+/** The units of each message as a list in the columns. */
+function createLists(columns: Columns, lanes: readonly Lane[]) {
+  /** By slot of the message: one more than its newest unit. */
+  const firsts = new WeakMap<LiveMessages, Uint32Array<ArrayBuffer>>();
+  const firstOf = ({ home, slot }: Pick<LiveMessage, 'home' | 'slot'>): number => at(firsts.get(home), slot);
+  const setFirst = ({ home, slot }: Pick<LiveMessage, 'home' | 'slot'>, unit: number): void => {
+    const column = reach(firsts.get(home) ?? new Uint32Array(0), slot);
+    column[slot] = unit;
+    firsts.set(home, column);
+  };
   return {
-    add(unit) {
-      unit.next = first.get(unit.message);
-      if (unit.next !== undefined) unit.next.previous = unit;
-      unit.isListed = true;
-      first.set(unit.message, unit);
+    link(number: number, message: LiveMessage): void {
+      const next = firstOf(message);
+      columns.next[number] = next;
+      columns.previous[number] = 0;
+      if (next > 0) columns.previous[next - 1] = number + 1;
+      setFirst(message, number + 1);
     },
-    delete(unit) {
-      if (!unit.isListed) return;
-      const { message, next, previous } = unit;
-      if (next !== undefined) next.previous = previous;
-      if (previous !== undefined) previous.next = next;
-      else if (next !== undefined) first.set(message, next);
-      else first.delete(message);
-      unit.isListed = false;
-      unit.next = undefined;
-      unit.previous = undefined;
-    },
-    of(message, most = Number.POSITIVE_INFINITY) {
-      const units: DeliveryUnit[] = [];
-      for (let unit = first.get(message); unit !== undefined && units.length < most; unit = unit.next) units.push(unit);
+    of(message: LiveMessage, most = Number.POSITIVE_INFINITY): readonly number[] {
+      const units: number[] = [];
+      for (let unit = firstOf(message); unit > 0 && units.length < most; unit = at(columns.next, unit - 1)) units.push(unit - 1);
       return units;
+    },
+    unlink(number: number): void {
+      const [next, previous] = [at(columns.next, number), at(columns.previous, number)];
+      if (next > 0) columns.previous[next - 1] = previous;
+      if (previous > 0) columns.next[previous - 1] = next;
+      else {
+        const home = lanes[at(columns.lane, number)]?.fold.messages;
+        if (home !== undefined) setFirst({ home, slot: at(columns.slot, number) }, next);
+      }
+    },
+  };
+}
+
+/** What the units say, as the fold knows it. */
+function createContent(columns: Columns, lanes: readonly Lane[], config: NotifyConfig) {
+  /** Of the units that are not a single recipient. */
+  const addresses = new Map<number, readonly string[]>();
+  const recipientsOf = (number: number, { recipients }: LiveMessage): readonly LiveRecipient[] => {
+    const names = addresses.get(number);
+    if (names !== undefined) return names.flatMap((address) => recipients.get(address) ?? []);
+    for (const recipient of recipients.values()) if (hashText(recipient.address) === at(columns.only, number)) return [recipient];
+    return [];
+  };
+  return {
+    addresses,
+    keep(number: number, recipients: readonly LiveRecipient[]): void {
+      const names = recipients.map(({ address }) => address);
+      columns.only[number] = hashText(names[0] ?? '');
+      if (names.length > 1) addresses.set(number, names);
+      else addresses.delete(number);
+      let word = MAX_WORD;
+      for (const recipient of recipients) word = Math.min(word, Math.floor(nextWordAtMs(recipient, config) / 1000));
+      columns.word[number] = word;
+    },
+    open(number: number): DeliveryUnit | undefined {
+      const lane = lanes[at(columns.lane, number)];
+      const state = at(columns.state, number);
+      const message = state === HERE || state === AWAY ? lane?.fold.messages.at(at(columns.slot, number)) : undefined;
+      const recipients = message === undefined ? [] : recipientsOf(number, message);
+      const [first] = recipients;
+      if (lane === undefined || message === undefined || first === undefined) return undefined;
+      return { number, lane, message, recipients, hop: first.nextHop, hopKey: hopKeyOf(first.nextHop) };
+    },
+  };
+}
+
+/** Numbers, and what stays the same of the units that have them. */
+function createNumbers(columns: Columns, lanes: Lane[]) {
+  const free: number[] = [];
+  let end = 0;
+  return {
+    take({ lane, message, hopKey }: Pick<DeliveryUnit, 'lane' | 'message' | 'hopKey'>): number {
+      const number = free.pop() ?? end++;
+      reachAll(columns, number);
+      columns.state[number] = HERE;
+      columns.lane[number] = lane.number;
+      lanes[lane.number] = lane;
+      columns.slot[number] = message.slot;
+      columns.hop[number] = hashText(hopKey);
+      columns.faults[number] = 0;
+      return number;
+    },
+    release(number: number): void {
+      columns.state[number] = FREE;
+      free.push(number);
+    },
+  };
+}
+
+export function createUnits(config: NotifyConfig): Units {
+  const columns = createColumns();
+  /** By number; those of a tenure that is over have ended. */
+  const lanes: Lane[] = [];
+  const lists = createLists(columns, lanes);
+  const numbers = createNumbers(columns, lanes);
+  const { addresses, keep, open } = createContent(columns, lanes, config);
+  const notes = new Map<number, string>();
+
+  const release = (number: number): void => {
+    addresses.delete(number);
+    notes.delete(number);
+    numbers.release(number);
+  };
+  return {
+    open,
+    size: (number) => addresses.get(number)?.length ?? 1,
+    keep,
+    create(lane, recipients) {
+      const [first] = recipients;
+      if (first === undefined) throw new RangeError('a unit without recipients');
+      const number = numbers.take({ lane, message: first.message, hopKey: hopKeyOf(first.nextHop) });
+      keep(number, recipients);
+      lists.link(number, first.message);
+      return { number, lane, message: first.message, recipients, hop: first.nextHop, hopKey: hopKeyOf(first.nextHop) };
+    },
+    end(number) {
+      const state = at(columns.state, number);
+      if (state === FREE || state === ENDED) return;
+      lists.unlink(number);
+      if (state === AWAY) columns.state[number] = ENDED;
+      else release(number);
+    },
+    leave(number) {
+      columns.state[number] = AWAY;
+      return open(number);
+    },
+    back(number) {
+      const hasEnded = at(columns.state, number) === ENDED;
+      const unit = hasEnded ? undefined : open(number);
+      columns.state[number] = HERE;
+      if (!hasEnded && unit === undefined) lists.unlink(number);
+      if (unit === undefined) release(number);
+      return unit;
+    },
+    of: lists.of,
+    wordAtMs: (number) => at(columns.word, number) * 1000,
+    mayGoTo: (number, hopKey) => at(columns.hop, number) === hashText(hopKey),
+    faults: (number) => at(columns.faults, number),
+    note: (number) => notes.get(number) ?? '',
+    setFault(number, faults, note) {
+      columns.faults[number] = Math.min(faults, MAX_FAULTS);
+      notes.set(number, note);
     },
   };
 }

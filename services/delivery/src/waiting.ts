@@ -4,23 +4,26 @@ import type { Ticket } from '@angarium/scheduler';
 import type { Finding } from './attempt/conclude.ts';
 import { record } from './attempt/record.ts';
 import type { Core, Flight } from './core.ts';
+import { asNow } from './flights.ts';
 import type { Lane } from './lane/lane.ts';
 import { crash } from './pause.ts';
-import { maxRecipientsAt, poolOf, RESOLVE_SITE } from './sites.ts';
-import { type DeliveryUnit, dueAtMsOf, groupUnits } from './unit.ts';
+import { poolOf, RESOLVE_SITE } from './sites.ts';
+import { type DeliveryUnit, dueAtMsOf, groupRecipients } from './unit.ts';
 
 export interface Place {
   readonly site: string;
   readonly title: string;
   readonly dueAtMs: number;
   readonly waitsForSite?: boolean;
+  /** Of the unit's turn; else that of its message. */
+  readonly ageMs?: number;
 }
 
 /** Gives a unit to the scheduler. */
-export function offer({ scheduler, units, deps }: Core, unit: DeliveryUnit, { waitsForSite = false, ...place }: Place): void {
-  unit.cost = Math.min(unit.recipients.length, maxRecipientsAt(place.site, deps.config.delivery));
-  units.add(unit);
-  scheduler.offer(unit, { ...place, waitsForSite, pool: poolOf(place.site) }, deps.clock.nowMs());
+export function offer({ scheduler, deps }: Core, unit: DeliveryUnit, { waitsForSite = false, ...place }: Place): void {
+  const { envelope, enqueuedAtMs } = unit.message;
+  const facts = { tenant: envelope.tenant, priority: envelope.priority, ageMs: enqueuedAtMs, recipients: unit.recipients.length };
+  scheduler.offer(unit.number, { ...facts, ...place, waitsForSite, pool: poolOf(place.site) }, deps.clock.nowMs());
 }
 
 /** Offers a unit where its mail goes, or to be looked up first. */
@@ -29,31 +32,38 @@ export function offerAnywhere(core: Core, unit: DeliveryUnit, dueAtMs: number): 
   offer(core, unit, { site: plan?.site ?? RESOLVE_SITE, title: plan?.title ?? '', dueAtMs });
 }
 
-function takeBack(core: Core, unit: DeliveryUnit): void {
-  core.scheduler.remove(unit, core.deps.clock.nowMs());
-  core.units.delete(unit);
+function takeBack(core: Core, number: number): void {
+  core.scheduler.remove(number, core.deps.clock.nowMs());
+  core.units.end(number);
 }
 
 /** Leaves a unit some of its recipients. */
-export function reduce(core: Core, unit: DeliveryUnit, left: LiveRecipient[]): void {
-  unit.recipients = left;
-  if (left.length === 0) takeBack(core, unit);
+export function reduce(core: Core, number: number, left: readonly LiveRecipient[]): void {
+  if (left.length === 0) {
+    takeBack(core, number);
+    return;
+  }
+  core.units.keep(number, left);
+  core.scheduler.shrink(number, left.length);
 }
 
-/** Takes recipients out of the units that they wait in. */
+/** Takes recipients of one lane out of the units that they wait in. */
 export function withdraw(core: Core, recipients: readonly LiveRecipient[]): void {
-  const gone = new Set(recipients);
-  for (const message of new Set(recipients.map((recipient) => recipient.message))) {
-    for (const unit of core.units.of(message)) {
-      const left = unit.recipients.filter((recipient) => !gone.has(recipient));
-      if (left.length < unit.recipients.length) reduce(core, unit, left);
+  for (const some of Map.groupBy(recipients, ({ message }) => message.slot).values()) {
+    const gone = new Set(some.map(({ address }) => address));
+    const message = some[0]?.message;
+    for (const number of message === undefined ? [] : core.units.of(message)) {
+      const left = core.units.open(number)?.recipients.filter(({ address }) => !gone.has(address)) ?? [];
+      if (left.length < core.units.size(number)) reduce(core, number, left);
     }
   }
 }
 
+/** Before its slot is another one's. */
 export function endMessage(core: Core, message: LiveMessage): void {
-  for (const unit of core.units.of(message)) takeBack(core, unit);
+  for (const number of core.units.of(message)) takeBack(core, number);
   core.contents.forget(message);
+  core.care.release(message);
 }
 
 export const createFlight = (attemptId: string, { site = '', title = '' } = {}): Flight => ({
@@ -72,11 +82,12 @@ const NOT_LEASED_RETRY_MS = 1000;
 export function recordAtOnce(core: Core, lane: Lane, findings: readonly Finding[]): void {
   if (!core.mayAct(lane)) {
     const recipients = findings.map(({ recipient }) => recipient);
-    core.deps.clock.after(NOT_LEASED_RETRY_MS, () => lane.state === 'live' && admit(core, lane, recipients));
+    core.deps.clock.after(NOT_LEASED_RETRY_MS, () => lane.state === 'live' && admit(core, lane, asNow(recipients)));
     return;
   }
-  const byMessage = Map.groupBy(findings, ({ recipient }) => recipient.message);
-  for (const [message, some] of byMessage) {
+  for (const some of Map.groupBy(findings, ({ recipient }) => recipient.message.slot).values()) {
+    const message = some[0]?.recipient.message;
+    if (message === undefined) continue;
     const flight = createFlight(core.nextAttemptId(lane));
     record(core, { lane, message, flight, findings: some, inDoubt: false, site: '' }).catch(crash);
   }
@@ -108,11 +119,11 @@ export function admit(core: Core, lane: Lane, recipients: readonly LiveRecipient
     else findings.push(finding);
   }
   if (findings.length > 0) recordAtOnce(core, lane, findings);
-  for (const unit of groupUnits(lane, waiting)) {
-    const first = unit.recipients[0];
-    if (first === undefined) continue;
-    if (after?.failed) offer(core, unit, { site: after.site, title: after.title, dueAtMs: dueAtMsOf(first), waitsForSite: true });
-    else offerAnywhere(core, unit, dueAtMsOf(first));
+  for (const group of groupRecipients(waiting)) {
+    const unit = core.units.create(lane, group);
+    const dueAtMs = group[0] === undefined ? 0 : dueAtMsOf(group[0]);
+    if (after?.failed) offer(core, unit, { site: after.site, title: after.title, dueAtMs, waitsForSite: true });
+    else offerAnywhere(core, unit, dueAtMs);
   }
 }
 
@@ -122,13 +133,15 @@ function takeSome(
   unit: DeliveryUnit,
   { site, most }: { readonly site: Ticket['site']; readonly most: number },
 ): readonly LiveRecipient[] {
-  takeBack(core, unit);
-  const taken = unit.recipients.slice(0, most);
-  if (taken.length === unit.recipients.length) return taken;
-  unit.recipients = unit.recipients.slice(most);
-  unit.ageMs = core.deps.clock.nowMs();
-  offer(core, unit, { site: site.key, title: site.title, dueAtMs: 0 });
-  return taken;
+  const nowMs = core.deps.clock.nowMs();
+  const left = unit.recipients.slice(most);
+  core.scheduler.remove(unit.number, nowMs);
+  if (left.length === 0) core.units.end(unit.number);
+  else {
+    core.units.keep(unit.number, left);
+    offer(core, { ...unit, recipients: left }, { site: site.key, title: site.title, dueAtMs: 0, ageMs: nowMs });
+  }
+  return unit.recipients.slice(0, most);
 }
 
 /** Units of a message that are looked at for company: a list of 100,000 domains must not be searched at each start. */
@@ -139,14 +152,15 @@ const MAX_SEARCHED = 1000;
  * the same site, as many as one transaction takes.
  */
 export function takeTogether(core: Core, unit: DeliveryUnit, { site }: Ticket): readonly LiveRecipient[] {
-  const nowMs = core.deps.clock.nowMs();
-  const most = maxRecipientsAt(site.key, core.deps.config.delivery);
+  const { scheduler, units, deps } = core;
+  const most = site.pool.options.startRecipients;
   const taken = [...takeSome(core, unit, { site, most })];
-  for (const other of core.units.of(unit.message, MAX_SEARCHED)) {
+  for (const number of units.of(unit.message, MAX_SEARCHED)) {
     if (taken.length >= most) break;
-    const isReady = other !== unit && other.place === 'ready' && other.site === site;
-    if (isReady && core.scheduler.gate(other, nowMs).gate !== 'suspended')
-      taken.push(...takeSome(core, other, { site, most: most - taken.length }));
+    const where = number === unit.number ? undefined : scheduler.find(number);
+    if (where?.place !== 'ready' || where.site !== site || scheduler.gate(number, deps.clock.nowMs()).gate === 'suspended') continue;
+    const other = units.open(number);
+    if (other !== undefined) taken.push(...takeSome(core, other, { site, most: most - taken.length }));
   }
   return taken;
 }

@@ -36,8 +36,9 @@ export interface Ended {
 
 const RET: Readonly<Partial<Record<Ret, Job['ret']>>> = { [Ret.FULL]: 'full', [Ret.HDRS]: 'hdrs' };
 
-export const isWaiting = (recipient: LiveRecipient): boolean =>
-  recipient.state === 'waiting' && recipient.message.recipients.get(recipient.address) === recipient;
+/** As its lane knows it now. */
+export const isWaiting = ({ message, address }: LiveRecipient): boolean =>
+  message.home.get(message.queueId)?.recipients.get(address)?.state === 'waiting';
 
 function createJob(core: Core, { lane, message, recipients, route, flight }: Attempt, content: Uint8Array): Job {
   const { envelope } = message;
@@ -122,7 +123,9 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
 export async function runAttempt(core: Core, attempt: Attempt): Promise<Ended> {
   let content: Uint8Array;
   try {
-    content = await core.contents.read(attempt.lane.number, attempt.message);
+    const { lane, message } = attempt;
+    // It may have been rewritten since the attempt was made ready.
+    content = await core.contents.read(lane.number, message.home.get(message.queueId) ?? message);
   } catch (error) {
     return { ...failure(core, attempt, 'blob', error), unspent: attempt.recipients };
   }

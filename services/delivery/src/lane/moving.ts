@@ -27,7 +27,7 @@ async function contentFor(core: Core, lane: Lane, message: LiveMessage): Promise
 
 async function move(core: Core, lane: Lane, message: LiveMessage): Promise<void> {
   const content = await contentFor(core, lane, message);
-  const isLive = () => core.mayAct(lane) && lane.fold.messages.get(message.queueId) === message;
+  const isLive = () => core.mayAct(lane) && lane.fold.messages.has(message.queueId);
   if (isLive()) {
     const records = lane.fold.moved(message, content);
     const offsets = await Promise.all(records.map((value) => lane.append({ $case: 'moved', value })));

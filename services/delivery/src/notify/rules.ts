@@ -36,3 +36,10 @@ export function wantsNotification(recipient: LiveRecipient, fact: Fact, config: 
   if (fact.result === Result.DISCARDED) return false;
   return notify === 0 || (notify & NOTIFY.FAILURE) !== 0;
 }
+
+/** Instant from which on somebody may have to be told about a recipient that still waits: of the delay, or that it has expired. */
+export function nextWordAtMs(recipient: LiveRecipient, config: NotifyConfig): number {
+  const isToldOfDelay = wantsNotification(recipient, { result: Result.DEFERRED, relayed: false }, config, Number.POSITIVE_INFINITY);
+  const delayAtMs = isToldOfDelay ? recipient.message.enqueuedAtMs + config.warnAfterMs : Number.POSITIVE_INFINITY;
+  return Math.min(delayAtMs, expiresAtMs(recipient, config));
+}

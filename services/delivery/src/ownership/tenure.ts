@@ -53,7 +53,8 @@ function forget(core: Core, lane: Lane): void {
   for (const message of lane.fold.messages.values()) endMessage(core, message);
   core.care.forget(lane);
   const ours = `${lane.number}.${lane.epoch}.`;
-  for (const [recipient, flight] of core.flights) if (!flight.active && flight.attemptId.startsWith(ours)) core.flights.delete(recipient);
+  for (const [recipient, flight] of [...core.flights.entries()])
+    if (!flight.active && flight.attemptId.startsWith(ours)) core.flights.delete(recipient);
 }
 
 /** From now on the lane is read no more, and nothing is done for it but to write what became of dots that are out. */

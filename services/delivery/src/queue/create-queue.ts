@@ -4,6 +4,7 @@ import { type Filter, type Queue, Refused, Unavailable } from '@angarium/rpc';
 import { canonicalDomain } from '@angarium/smtp';
 import type { Control } from '../control/control.ts';
 import type { Core } from '../core.ts';
+import { messageKey } from '../flights.ts';
 import type { Lane } from '../lane/lane.ts';
 import { reasonOf } from '../pause.ts';
 import { admit } from '../waiting.ts';
@@ -38,7 +39,8 @@ function flush(core: Core, filter: Filter | undefined): number {
   const sites = new Set<string>();
   for (const { unit } of selected) {
     if (unit === undefined) continue;
-    if (unit.site !== undefined) sites.add(unit.site.key);
+    const site = core.scheduler.find(unit)?.site.key;
+    if (site !== undefined) sites.add(site);
     core.scheduler.flush(unit, nowMs);
   }
   for (const site of sites) core.scheduler.openSite(site, nowMs);
@@ -63,9 +65,10 @@ async function remove(core: Core, filter: Filter | undefined): Promise<number> {
     const admin = { requestId, action: AdminAction.DELETE, queueId, addresses: [...addresses] };
     await lane.readTo(await lane.append({ $case: 'admin', value: admin }));
   };
-  for (const [message, some] of Map.groupBy(selected, ({ recipient }) => recipient.message)) {
+  for (const some of Map.groupBy(selected, ({ recipient }) => messageKey(recipient.message)).values()) {
     const lane = some[0]?.lane;
-    if (lane === undefined) continue;
+    const message = some[0]?.recipient.message;
+    if (lane === undefined || message === undefined) continue;
     const recipients = some.map(({ recipient }) => recipient);
     for (const addresses of orderOf(message, recipients)) orders.push(write(lane, message.queueId, addresses));
     core.deps.logger.info({ queueId: message.queueId, recipients: recipients.length }, 'delivery.message.delete_ordered');

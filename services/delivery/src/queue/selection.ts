@@ -3,14 +3,14 @@ import { type Filter, Refused } from '@angarium/rpc';
 import { canonicalDomain } from '@angarium/smtp';
 import type { Core } from '../core.ts';
 import type { Lane } from '../lane/lane.ts';
-import { type DeliveryUnit, domainOf } from '../unit.ts';
-import { STATES, type Standing, standingOf, unitsByRecipient } from './view.ts';
+import { domainOf } from '../unit.ts';
+import { STATES, type Standing, standingOf, unitsByAddress } from './view.ts';
 
 export interface Selected {
   readonly lane: Lane;
   readonly recipient: LiveRecipient;
   /** Costs more than the selection: asked only for what is shown. */
-  readonly locate: () => { readonly unit: DeliveryUnit | undefined; readonly standing: Standing };
+  readonly locate: () => { readonly unit: number | undefined; readonly standing: Standing };
 }
 
 const EVERYTHING: Filter = { queueId: '', domain: '', site: '', tenant: '', state: '', olderThanMs: 0 };
@@ -35,12 +35,12 @@ function isOfSite(core: Core, key: string, wanted: string): boolean {
 
 function* selectOf(core: Core, lane: Lane, o: { message: LiveMessage; filter: Filter }): Iterable<Selected> {
   const { domain, site, state } = o.filter;
-  let units: ReadonlyMap<LiveRecipient, DeliveryUnit> | undefined;
+  let units: ReadonlyMap<string, number> | undefined;
   for (const recipient of o.message.recipients.values()) {
     if (domain !== '' && domainOf(recipient.address) !== domain) continue;
     const locate = () => {
-      units ??= unitsByRecipient(core, o.message);
-      const unit = units.get(recipient);
+      units ??= unitsByAddress(core, o.message);
+      const unit = units.get(recipient.address);
       return { unit, standing: standingOf(core, lane, recipient, unit) };
     };
     if (state !== '' && locate().standing.state !== state) continue;

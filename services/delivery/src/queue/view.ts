@@ -5,7 +5,6 @@ import type { Core } from '../core.ts';
 import type { Lane } from '../lane/lane.ts';
 import { expiresAtMs } from '../notify/rules.ts';
 import { RESOLVE_SITE } from '../sites.ts';
-import type { DeliveryUnit } from '../unit.ts';
 
 export const STATES = ['ready', 'deferred', 'suspended', 'active', 'notifying'] as const;
 export type StateName = (typeof STATES)[number];
@@ -20,20 +19,20 @@ export interface Standing {
   readonly site: string;
 }
 
-/** The waiting units of one message, by recipient. */
-export function unitsByRecipient({ units }: Core, message: LiveMessage): ReadonlyMap<LiveRecipient, DeliveryUnit> {
-  const byRecipient = new Map<LiveRecipient, DeliveryUnit>();
-  for (const unit of units.of(message)) for (const recipient of unit.recipients) byRecipient.set(recipient, unit);
-  return byRecipient;
+/** The waiting units of one message, by the address of their recipients. */
+export function unitsByAddress({ units }: Core, message: LiveMessage): ReadonlyMap<string, number> {
+  const byAddress = new Map<string, number>();
+  for (const number of units.of(message)) for (const { address } of units.open(number)?.recipients ?? []) byAddress.set(address, number);
+  return byAddress;
 }
 
-function atGate(core: Core, unit: DeliveryUnit, { gate, untilMs, scope }: Gate): Omit<Standing, 'site'> {
-  const site = unit.site;
+function atGate(core: Core, unit: number, { gate, untilMs, scope }: Gate): Omit<Standing, 'site'> {
+  const site = core.scheduler.find(unit)?.site;
+  const note = core.units.note(unit);
   const isLookedUp = site !== undefined && site.key !== RESOLVE_SITE;
   if (gate === 'suspended') return { state: 'suspended', gate, untilMs, why: `${scope} is suspended` };
   if (gate === 'due') {
-    if (unit.note !== '')
-      return { state: 'deferred', gate: isLookedUp ? 'blob' : 'resolve', untilMs, why: `trouble of our own: ${unit.note}` };
+    if (note !== '') return { state: 'deferred', gate: isLookedUp ? 'blob' : 'resolve', untilMs, why: `trouble of our own: ${note}` };
     return { state: 'deferred', gate, untilMs, why: 'the next attempt is not due' };
   }
   if (!isLookedUp) return { state: 'ready', gate: 'resolve', untilMs, why: 'its next hop is being looked up' };
@@ -45,7 +44,7 @@ function atGate(core: Core, unit: DeliveryUnit, { gate, untilMs, scope }: Gate):
   return { state: 'ready', gate, untilMs, why: 'it is next, or its tenant waits for its turn' };
 }
 
-export function standingOf(core: Core, lane: Lane, recipient: LiveRecipient, unit: DeliveryUnit | undefined): Standing {
+export function standingOf(core: Core, lane: Lane, recipient: LiveRecipient, unit: number | undefined): Standing {
   if (recipient.state === 'notifying')
     return { state: 'notifying', gate: 'notify', untilMs: 0, why: 'concluded; its notification is not durable yet', site: '' };
   const flight = core.flights.get(recipient);
@@ -64,7 +63,8 @@ export function standingOf(core: Core, lane: Lane, recipient: LiveRecipient, uni
   if (unit === undefined || lane.state !== 'live')
     return { state: 'ready', gate: 'none', untilMs: 0, why: `lane ${lane.number} is ${lane.state} ${lane.trouble}`.trim(), site: '' };
   const nowMs = core.deps.clock.nowMs();
-  const site = unit.site === undefined || unit.site.key === RESOLVE_SITE ? '' : unit.site.key;
+  const key = core.scheduler.find(unit)?.site.key ?? RESOLVE_SITE;
+  const site = key === RESOLVE_SITE ? '' : key;
   if (recipient.heldUntilMs > nowMs)
     return {
       state: 'deferred',
