@@ -13,7 +13,8 @@ import { hasBrokers, useBrokers } from './fixtures.ts';
 if (hasBrokers('the roles over Kafka')) {
   const brokers = useBrokers({ count: 1, mayBeShared: true });
   const { folder, remove } = await makeFolder();
-  const running = new Map<Role, Angarium>();
+  /** By name: a role, or a second process of one. */
+  const running = new Map<string, Angarium>();
   after(async () => {
     await Promise.all([...running.values()].map((one) => one.kill()));
     await remove();
@@ -28,13 +29,13 @@ if (hasBrokers('the roles over Kafka')) {
     mailboxAt: at('mailbox'),
     mailbox: { rpcListen: at('mailbox'), directory: at('directory') },
   });
-  const start = async (role: Role): Promise<Angarium> => {
-    await mkdir(join(folder, role), { recursive: true });
-    const started = await startAngarium(join(folder, role), config(role), role);
-    running.set(role, started);
+  const start = async (role: Role, name: string = role): Promise<Angarium> => {
+    await mkdir(join(folder, name), { recursive: true });
+    const started = await startAngarium(join(folder, name), config(role), role);
+    running.set(name, started);
     return started;
   };
-  const one = (role: Role): Angarium => running.get(role) as Angarium;
+  const one = (name: string): Angarium => running.get(name) as Angarium;
 
   test('a role without topics says how to make them; with them all roles start', async () => {
     await assert.rejects(start('routing'), /angarium topics create/);
@@ -88,8 +89,36 @@ if (hasBrokers('the roles over Kafka')) {
     assert.deepEqual([count.bounced, count.expired, count.discarded], [0, 0, 0]);
   });
 
+  test('a second delivery worker takes its share of the lanes; when the first is killed it has them all, and nothing is missing', {
+    timeout: 120_000,
+  }, async () => {
+    const lanesOf = (name: string) => one(name).metric('angarium_delivery_lanes_live');
+    await start('delivery', 'delivery-2');
+    await until(async () => ((await lanesOf('delivery')) === 2 && (await lanesOf('delivery-2')) === 2 ? true : undefined), 30_000);
+    const storedBefore = new Set(
+      one('mailbox')
+        .lines.filter(({ event }) => event === 'mailbox.message.stored')
+        .map((line) => line.queueId),
+    );
+    const address = one('ingress').addresses.mx[0] ?? '';
+    const load = startLoad({ address, sessions: 4, recipient: () => 'me@angarium.test', name: 'share' });
+    await until(async () => (load.taken.size > 100 ? true : undefined));
+    await one('delivery').kill();
+    running.delete('delivery');
+    await until(async () => ((await lanesOf('delivery-2')) === 4 ? true : undefined), 30_000);
+    await load.stop();
+    await until(async () => {
+      const stored = one('mailbox').lines.filter(({ event, queueId }) => event === 'mailbox.message.stored' && !storedBefore.has(queueId));
+      return new Set(stored.map(({ queueId }) => queueId)).size >= load.taken.size ? true : undefined;
+    }, 60_000);
+    await until(async () => {
+      const { queued, difference } = await accounting(one('delivery-2'));
+      return queued === 0 && difference === 0 ? true : undefined;
+    }, 60_000);
+  });
+
   test('SIGTERM ends each role with 0', async () => {
-    for (const [role, angarium] of running) assert.equal(await angarium.stop(), 0, role);
+    for (const [name, angarium] of running) assert.equal(await angarium.stop(), 0, name);
     running.clear();
   });
 }

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { openFileBlobs } from '@angarium/blob';
 import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
@@ -62,10 +65,14 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     const mailbox = await connectMailbox({ address: config.mailboxAt, tls: config.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
     parts.add('mailbox client', async () => mailbox.close());
     const transports = [createSmtpTransport({ ...base, directory })];
-    const delivery = createDelivery({ ...base, log, blobs, mailbox, transports, ownerName: config.hostname });
+    const address = controlAddress(config);
+    const cluster = { incarnation: randomUUID(), address, monotonicMs: () => performance.now() };
+    // The same at each start, and no other worker's: lanes prefer names.
+    const ownerName = `${hostname()}:${resolve(config.dataFolder)}`;
+    const delivery = createDelivery({ ...base, log, blobs, mailbox, transports, ownerName, cluster });
     await delivery.start();
     parts.add('delivery', () => delivery.stop());
-    await serve(base, controlAddress(config), { queue: delivery.queue }, parts);
+    await serve(base, address, { queue: delivery.queue }, parts);
     return delivery;
   },
 };
