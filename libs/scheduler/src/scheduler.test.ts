@@ -1,68 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { createScheduler, type Offer, type PoolOptions, type Ticket, type Verdict } from './index.ts';
-
-interface Mail {
-  readonly number: number;
-  readonly name: string;
-  readonly tenant: string;
-  readonly domain: string;
-  readonly priority: number;
-  ageMs: number;
-  readonly cost: number;
-}
-interface Start {
-  readonly unit: Mail;
-  readonly ticket: Ticket;
-}
-const MINUTE = 60_000;
-const POOL: PoolOptions = {
-  limit: 50,
-  reserve: 10,
-  siteInitial: 5,
-  siteLimit: 20,
-  probeMs: [MINUTE, 2 * MINUTE],
-  throttleMs: [1000, 5000],
-  tenantShare: 1,
-  startRecipients: 100,
-};
-
-function setUp(pool: Partial<PoolOptions> = {}) {
-  const mails: Mail[] = [];
-  const mailOf = (number: number): Mail => mails[number] as Mail;
-  const options = { pools: { smtp: { ...POOL, ...pool } }, random: () => 0.5, maxIdleSites: 100 };
-  const scheduler = createScheduler<'smtp'>({ ...options, domainOf: (number) => mailOf(number).domain });
-  const unit = (name: string, o: Partial<Mail> = {}): Mail => {
-    const mail = { number: mails.length, name, tenant: 't', domain: 'd', priority: 0, ageMs: 0, cost: 1, ...o };
-    mails.push(mail);
-    return mail;
-  };
-  const offer = (mail: Mail, o: Partial<Offer<'smtp'>> = {}, nowMs = 0) => {
-    const { number, tenant, priority, ageMs, cost: recipients } = mail;
-    const place = { pool: 'smtp', site: 's', title: 's', dueAtMs: 0, waitsForSite: false } as const;
-    scheduler.offer(number, { ...place, tenant, priority, ageMs, recipients, ...o }, nowMs);
-    return mail;
-  };
-  const start = (nowMs: number, max = 1000): Start[] =>
-    scheduler.next(nowMs, max).map(({ unit: number, ticket }) => ({ unit: mailOf(number), ticket }));
-  const finish = (starts: readonly Start[], verdict: Verdict, nowMs: number) => {
-    for (const { ticket } of starts) scheduler.finished(ticket, verdict, nowMs);
-  };
-  const namesAt = (site: string) => new Set(scheduler.unitsAt(site).map((number) => mailOf(number).name));
-  return { scheduler, unit, offer, start, finish, namesAt };
-}
-const names = (starts: readonly Start[]) => starts.map(({ unit }) => unit.name).join(' ');
-
-/** Offers n mails and takes them one at a time, each one reached. */
-function drainOneByOne({ start, finish }: ReturnType<typeof setUp>, nowMs = 0): string[] {
-  const order: string[] = [];
-  for (let starts = start(nowMs, 1); starts.length > 0; starts = start(nowMs, 1)) {
-    order.push(names(starts));
-    finish(starts, 'reached', nowMs);
-  }
-  return order;
-}
+import { drainOneByOne, MINUTE, names, setUp } from './fixtures/mails.ts';
 
 test('a site is given its initial number of starts, one more after a window of successes while more waits, up to the limit', () => {
   const s = setUp({ siteLimit: 7 });
@@ -223,6 +161,32 @@ test('nothing of a suspended scope starts, probes neither, and all of it after t
   }
 });
 
+test('a site that gets the name of a suspended one is suspended, and goes on when it loses it', () => {
+  const s = setUp();
+  s.offer(s.unit('one'), { title: 'mx.old.test', dueAtMs: 5 });
+  s.scheduler.suspend('site:mx.new.test', 0);
+  s.offer(s.unit('two'), { title: 'mx.new.test' });
+  assert.deepEqual(s.start(10), []);
+  s.offer(s.unit('three'), { title: 'mx.old.test' });
+  assert.equal(s.start(10).length, 3);
+});
+
+test('the census knows what waits for its time, for a site, for its turn and for a resume, and since when', () => {
+  const s = setUp();
+  for (let n = 0; n < 6; n++) s.offer(s.unit(`${n}`), { site: 'dead' });
+  s.finish(s.start(0), 'failed', 0);
+  s.offer(s.unit('due', { cost: 3 }), { site: 'dead', dueAtMs: 99 });
+  s.scheduler.suspend('domain:p', 0);
+  s.offer(s.unit('parked', { domain: 'p', cost: 5 }), { site: 'open' });
+  assert.deepEqual(s.start(0), []);
+  const big = s.offer(s.unit('ready', { cost: 70, ageMs: 20 }), { site: 'open' }, 30);
+  assert.deepEqual(s.scheduler.census(30), { ready: 70, deferred: 4, suspended: 5, oldestReadyMs: 20 });
+  s.scheduler.shrink(big.number, 7);
+  s.scheduler.suspend('site:dead', 30);
+  assert.deepEqual(s.scheduler.census(30), { ready: 7, deferred: 3, suspended: 6, oldestReadyMs: 20 });
+  assert.equal(s.scheduler.oldestMs(), 0);
+});
+
 test('a suspension of one domain or tenant does not hold the others back', () => {
   const s = setUp();
   s.scheduler.suspend('domain:d', 0);
@@ -287,109 +251,4 @@ test('100,000 waiting units cost microseconds each', () => {
   }
   assert.equal(count, 100_000);
   assert.ok(performance.now() - startedMs < 10_000);
-});
-
-const event = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      do: fc.constant('offer' as const),
-      site: fc.nat(11),
-      tenant: fc.nat(3),
-      domain: fc.nat(2),
-      cost: fc.integer({ min: 1, max: 40 }),
-      dueIn: fc.nat(300),
-      priority: fc.nat(2),
-    }),
-  },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('start' as const), max: fc.integer({ min: 1, max: 30 }) }) },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constant('finish' as const),
-      at: fc.nat(50),
-      verdict: fc.constantFrom<Verdict>('reached', 'throttled', 'failed', 'unknown'),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(200_000) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('suspend' as const), scope: fc.constantFrom('all', 'domain:d1', 'tenant:t2', 'site:s0') }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constant('resume' as const), scope: fc.constantFrom('all', 'domain:d1', 'tenant:t2', 'site:s0') }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('remove' as const), at: fc.nat(100) }) },
-);
-
-test('whatever happens: limits hold, nothing suspended starts, nothing starts twice, and in the end everything has started', () => {
-  fc.assert(
-    fc.property(fc.array(event, { maxLength: 200, size: 'max' }), (events) => {
-      const s = setUp({ limit: 8, reserve: 2, siteInitial: 3, siteLimit: 6 });
-      let nowMs = 0;
-      const suspended = new Set<string>();
-      const waiting = new Set<Mail>();
-      const active: Start[] = [];
-      const begin = (max: number) => {
-        for (const one of s.start(nowMs, max)) {
-          assert.ok(waiting.delete(one.unit), 'started what was not waiting');
-          const scopes = ['all', `domain:${one.unit.domain}`, `tenant:${one.unit.tenant}`, `site:${one.ticket.site.key}`];
-          assert.ok(!scopes.some((scope) => suspended.has(scope)), 'started what is suspended');
-          active.push(one);
-        }
-        assert.ok(active.length <= 8, 'pool limit');
-        for (const site of s.scheduler.sites()) assert.ok(site.active <= 6, 'site limit');
-        assert.equal(s.scheduler.activeIn('smtp'), active.length);
-      };
-      const order = (e: Extract<(typeof events)[number], { scope: string }>) => {
-        if (e.do === 'suspend') suspended.add(e.scope);
-        else suspended.delete(e.scope);
-        s.scheduler[e.do](e.scope, nowMs);
-      };
-      const takeBack = (mail: Mail | undefined) => {
-        if (mail === undefined) return;
-        s.scheduler.remove(mail.number, nowMs);
-        waiting.delete(mail);
-      };
-      const run = (e: (typeof events)[number]) => {
-        if (e.do === 'offer') {
-          const mail = s.unit('m', { tenant: `t${e.tenant}`, domain: `d${e.domain}`, cost: e.cost, priority: e.priority, ageMs: nowMs });
-          waiting.add(s.offer(mail, { site: `s${e.site}`, dueAtMs: nowMs + e.dueIn }, nowMs));
-        } else if (e.do === 'start') begin(e.max);
-        else if (e.do === 'finish') s.finish(active.splice(e.at % Math.max(1, active.length), 1), e.verdict, nowMs);
-        else if (e.do === 'pass') nowMs += e.ms;
-        else if (e.do === 'remove') takeBack([...waiting][e.at]);
-        else order(e);
-      };
-      for (const e of events) run(e);
-      for (const scope of suspended) s.scheduler.resume(scope, nowMs);
-      suspended.clear();
-      for (let round = 0; waiting.size + active.length > 0; round++) {
-        assert.ok(round < 2000, `${waiting.size} never started`);
-        begin(1000);
-        s.finish(active.splice(0), 'reached', nowMs);
-        if (s.start(nowMs, 0).length === 0 && waiting.size > 0)
-          nowMs = Math.max(nowMs, Math.min(s.scheduler.wakeAtMs(), nowMs + 10 * MINUTE));
-      }
-    }),
-    { numRuns: 300 },
-  );
-});
-
-test('no tenant is starved: while it has mail, it gets its share of any long enough run of starts', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.record({ tenant: fc.nat(4), cost: fc.integer({ min: 1, max: 100 }) }), { minLength: 1, maxLength: 80, size: 'max' }),
-      (flood) => {
-        const s = setUp();
-        for (const { tenant, cost } of flood) s.offer(s.unit('x', { tenant: `t${tenant}`, cost }));
-        for (let n = 0; n < 3; n++) s.offer(s.unit('mine', { tenant: 'mine' }));
-        const tenants = new Set(flood.map(({ tenant }) => tenant)).size;
-        const order = drainOneByOne(s);
-        assert.ok(order.lastIndexOf('mine') < 3 + tenants * 11, `mine ended at ${order.lastIndexOf('mine')}`);
-      },
-    ),
-    { numRuns: 200 },
-  );
 });

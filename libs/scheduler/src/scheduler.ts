@@ -164,11 +164,11 @@ function createState(options: SchedulerOptions<string>) {
   };
 }
 
-function siteOf(state: State, { pool, site: key, title }: Offer<string>): Site {
+function siteOf(state: State, { pool, site: key, title }: Offer<string>, nowMs: number): Site {
   const known = state.sites.get(key);
   if (known !== undefined) {
     state.idle.delete(key);
-    known.title = title;
+    if (known.title !== title) rename(state, known, { title, nowMs });
     return known;
   }
   const home = state.pools.get(pool);
@@ -201,7 +201,7 @@ function siteOf(state: State, { pool, site: key, title }: Offer<string>): Site {
 function hold(state: State, unit: number, offer: Offer<string>, nowMs: number): void {
   const { units, due } = state;
   if (units.flow(unit) !== undefined) throw new RangeError('a unit was offered twice');
-  const flow = flowOf(siteOf(state, offer), offer.tenant, units.createReadyHeap);
+  const flow = flowOf(siteOf(state, offer, nowMs), offer.tenant, units.createReadyHeap);
   flow.held++;
   units.hold(unit, { ...offer, flow });
   if (offer.dueAtMs <= nowMs) {
@@ -345,22 +345,24 @@ function startOne(state: State, pool: Pool, o: { readonly nowMs: number; readonl
   }
 }
 
-function setSiteSuspended(state: State, nowMs: number): void {
-  for (const site of state.sites.values()) {
-    const [byKey, byTitle] = scopesOf(site);
-    site.suspended = state.suspensions.has(byKey) || state.suspensions.has(byTitle);
-    arm(site, nowMs);
-  }
+function findSuspended({ suspensions }: State, site: Site, nowMs: number): void {
+  site.suspended = scopesOf(site).some((scope) => suspensions.has(scope));
+  arm(site, nowMs);
+}
+
+function rename(state: State, site: Site, { title, nowMs }: { readonly title: string; readonly nowMs: number }): void {
+  site.title = title;
+  findSuspended(state, site, nowMs);
 }
 
 function suspend(state: State, scope: string, nowMs: number): void {
   state.suspensions.add(scope);
-  if (scope.startsWith('site:')) setSiteSuspended(state, nowMs);
+  if (scope.startsWith('site:')) for (const site of state.sites.values()) findSuspended(state, site, nowMs);
 }
 
 function resume(state: State, scope: string, nowMs: number): void {
   for (const unit of state.suspensions.end(scope)) makeReady(state, unit, nowMs);
-  if (scope.startsWith('site:')) setSiteSuspended(state, nowMs);
+  if (scope.startsWith('site:')) for (const site of state.sites.values()) findSuspended(state, site, nowMs);
 }
 
 function find({ units }: State, unit: number): Whereabouts | undefined {

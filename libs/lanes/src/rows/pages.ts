@@ -16,6 +16,7 @@ const PAGE = 1 << 14;
 export const MAX_ROW_OCTETS = PAGE >> 3;
 /** Name and length in front of each row. */
 const HEAD = 6;
+const MAX_SPARES = 16;
 /** A page of which less is in use is given up. */
 const SPARSE = (3 * PAGE) >> 2;
 
@@ -41,6 +42,7 @@ const lengthAt = ({ octets }: Page, at: number): number => octets.readUInt16LE(a
 
 /** Returns where in the page the row is. */
 function append(page: Page, name: number, row: Uint8Array): number {
+  if (row.length > MAX_ROW_OCTETS) throw new RangeError(`a row of ${row.length} octets`);
   const at = page.end;
   page.octets.writeUInt32LE(name, at);
   page.octets.writeUInt16LE(row.length, at + 4);
@@ -53,6 +55,8 @@ function append(page: Page, name: number, row: Uint8Array): number {
 export function createPages(): Pages {
   const pages: (Page | undefined)[] = [];
   const free: number[] = [];
+  /** Of pages that were given up: used again rather than left to the garbage collection, which does not see their size. */
+  const spares: Buffer[] = [];
   const places = createPlaces();
   let current = -1;
 
@@ -65,7 +69,7 @@ export function createPages(): Pages {
     let page = pages[current];
     if (page === undefined || page.end + HEAD + row.length > PAGE) {
       const full = current;
-      page = { octets: Buffer.allocUnsafeSlow(PAGE), end: 0, used: 0 };
+      page = { octets: spares.pop() ?? Buffer.allocUnsafeSlow(PAGE), end: 0, used: 0 };
       current = free.pop() ?? pages.length;
       pages[current] = page;
       giveUp(full);
@@ -85,6 +89,7 @@ export function createPages(): Pages {
     }
     // Not before: a row that came to lie here again must not be taken for an old one.
     free.push(number);
+    if (spares.length < MAX_SPARES) spares.push(page.octets);
   };
   const remove = (name: number): void => {
     const place = places.of(name);
@@ -96,7 +101,6 @@ export function createPages(): Pages {
   };
   return {
     put(name, row) {
-      if (row.length > MAX_ROW_OCTETS) throw new RangeError(`a row of ${row.length} octets`);
       remove(name);
       write(name, row);
     },
