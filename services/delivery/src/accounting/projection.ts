@@ -169,10 +169,10 @@ async function openPersistently(core: Core, epoch: number, signal: AbortSignal):
 }
 
 /** Lanes that are not fed by this process's own: another one owns them, or they began before the count did. */
-function followMissing(core: Core, counting: Counting, unfed: WeakSet<Lane>): void {
+function followMissing(core: Core, counting: Counting, begun: WeakSet<Lane>): void {
   for (let number = 0; number < core.deps.log.partitions('mail.lane'); number++) {
     const own = core.lanes.find((lane) => lane.number === number);
-    if (!counting.sources.has(number) && (own === undefined || unfed.has(own))) follow(core, counting, number);
+    if (!counting.sources.has(number) && (own === undefined || begun.has(own))) follow(core, counting, number);
   }
 }
 
@@ -190,8 +190,8 @@ export function createProjection(core: Core): Projection {
   /** As somebody else counts. */
   let learned: AccountingCheckpoint | undefined;
 
-  /** They began before the count did, and what they have read is missing in it. */
-  const unfed = new WeakSet<Lane>();
+  /** Where a count does not have them as a source, what they have read is missing in it. */
+  const begun = new WeakSet<Lane>();
   const fedBy = (lane: Lane): Counting | undefined => (counting?.sources.get(lane.number)?.view === lane ? counting : undefined);
   return {
     get inputs() {
@@ -206,7 +206,7 @@ export function createProjection(core: Core): Projection {
       opened.reading = readInputs(core, opened.accounting, { inputs: opened.inputs, signal: opened.stopping.signal });
       opened.reading.catch(crash);
       // Lanes of our own that wait for this begin in the same turn, and feed the count themselves.
-      core.deps.clock.after(0, () => counting === opened && followMissing(core, opened, unfed));
+      core.deps.clock.after(0, () => counting === opened && followMissing(core, opened, begun));
     },
     async end() {
       beginning.abort();
@@ -217,10 +217,8 @@ export function createProjection(core: Core): Projection {
       await ended?.reading;
     },
     startLane(lane, position) {
-      if (counting === undefined) {
-        unfed.add(lane);
-        return;
-      }
+      begun.add(lane);
+      if (counting === undefined) return;
       const source = counting.sources.get(lane.number);
       if (source?.is === 'followed') source.view.stop();
       counting.sources.set(lane.number, { is: 'own', view: lane });
