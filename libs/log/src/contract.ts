@@ -87,7 +87,8 @@ const appending: Readonly<Record<string, Body>> = {
   'values come back octet by octet, empty ones and ones of 512 KiB too': async ({ log, reopen }) => {
     const values = [new Uint8Array(0), Uint8Array.of(0, 255, 13, 10), new Uint8Array(512 * 1024).fill(7)];
     await log.append('mail.lane', 1, values);
-    for (const open of [log, await reopen()]) {
+    for (const opened of [async () => log, reopen]) {
+      const open = await opened();
       const records = await open.read('mail.lane', 1, 0, ANY_OCTETS * 2);
       assert.deepEqual(
         records.map(({ value }) => Buffer.from(value)),
@@ -120,13 +121,8 @@ const appending: Readonly<Record<string, Body>> = {
     });
   },
   'any partition is one of the topic’s, and none is left out': async ({ log }) => {
-    const taken = new Set<number>();
-    for (let at = 0; at < 24; at++) {
-      const partition = log.anyPartition('mail.lane');
-      taken.add(partition);
-      await log.append('mail.lane', partition, [text('a')]);
-    }
-    assert.deepEqual([...taken].toSorted(), [0, 1, 2]);
+    for (let at = 0; at < 24; at++) await log.append('mail.lane', log.anyPartition('mail.lane'), [text('a')]);
+    for (const partition of [0, 1, 2]) assert.ok((await log.marks('mail.lane', partition)).high > 0);
   },
   'appendedAtMs never goes back': async ({ log, reopen }) => {
     const at: number[] = [];
@@ -192,7 +188,8 @@ const reading: Readonly<Record<string, Body>> = {
       0,
       sizes.map((size) => new Uint8Array(size)),
     );
-    for (const open of [log, await reopen()]) {
+    for (const opened of [async () => log, reopen]) {
+      const open = await opened();
       const counts = [
         [0, 1],
         [0, 109],
@@ -248,7 +245,8 @@ const trimming: Readonly<Record<string, Body>> = {
     await log.trim('mail.in', 0, 2);
     await log.trim('mail.in', 0, 1);
     await Promise.all([log.trim('mail.in', 0, 4), log.trim('mail.in', 0, 3)]);
-    for (const open of [log, await reopen()]) {
+    for (const opened of [async () => log, reopen]) {
+      const open = await opened();
       assert.deepEqual(await open.marks('mail.in', 0), { low: 4, high: 5 });
       assert.deepEqual(await readAll(IN, open), ['4']);
     }
