@@ -9,6 +9,8 @@ export interface Flow {
   readonly ready: Heap<number>;
   /** Units, ready or not. */
   held: number;
+  /** While there are any. */
+  number: number;
   /** Recipients that the tenant may still send in its turn; below 0 it sits turns out. */
   deficit: number;
   active: number;
@@ -19,7 +21,7 @@ export interface Flow {
 export function flowOf(site: Site, tenant: string, createReady: () => Heap<number>): Flow {
   let flow = site.flows.get(tenant);
   if (flow === undefined) {
-    flow = { tenant, site, ready: createReady(), held: 0, deficit: 0, active: 0, inRing: false };
+    flow = { tenant, site, ready: createReady(), held: 0, number: 0, deficit: 0, active: 0, inRing: false };
     site.flows.set(tenant, flow);
   }
   return flow;

@@ -202,7 +202,6 @@ function hold(state: State, unit: number, offer: Offer<string>, nowMs: number): 
   const { units, due } = state;
   if (units.flow(unit) !== undefined) throw new RangeError('a unit was offered twice');
   const flow = flowOf(siteOf(state, offer, nowMs), offer.tenant, units.createReadyHeap);
-  flow.held++;
   units.hold(unit, { ...offer, flow });
   if (offer.dueAtMs <= nowMs) {
     makeReady(state, unit, nowMs);
@@ -298,7 +297,6 @@ function leaveSite(state: State, unit: number): void {
   if (flow === undefined) return;
   unplace(state, unit, flow);
   state.units.drop(unit);
-  flow.held--;
 }
 
 /** After a change of a site: it is queued, or forgotten when nothing is left to know about it. */

@@ -49,6 +49,8 @@ export interface UnitTable {
 function createColumns() {
   return {
     place: new Uint8Array(64),
+    /** One more than the number of its flow; 0: not held. */
+    flow: new Uint32Array(64),
     waitsForSite: new Uint8Array(64),
     at: new Int32Array(64),
     siteAt: new Uint32Array(64),
@@ -62,6 +64,7 @@ function createColumns() {
 
 function reachAll(columns: ReturnType<typeof createColumns>, unit: number): void {
   columns.place = reach(columns.place, unit);
+  columns.flow = reach(columns.flow, unit);
   columns.waitsForSite = reach(columns.waitsForSite, unit);
   columns.at = reach(columns.at, unit);
   columns.siteAt = reach(columns.siteAt, unit);
@@ -89,9 +92,30 @@ function createComparisons(columns: ReturnType<typeof createColumns>) {
   return { isDueBefore, goesBefore };
 }
 
+/** Numbers of the flows that hold units. */
+function createFlowNumbers() {
+  const flows: (Flow | undefined)[] = [];
+  const free: number[] = [];
+  return {
+    at: (number: number): Flow | undefined => flows[number],
+    enter(flow: Flow): number {
+      if (flow.held++ === 0) {
+        flow.number = free.pop() ?? flows.length;
+        flows[flow.number] = flow;
+      }
+      return flow.number;
+    },
+    leave(flow: Flow): void {
+      if (--flow.held > 0) return;
+      flows[flow.number] = undefined;
+      free.push(flow.number);
+    },
+  };
+}
+
 export function createUnitTable(): UnitTable {
   const columns = createColumns();
-  const flows: (Flow | undefined)[] = [];
+  const flows = createFlowNumbers();
   const { isDueBefore, goesBefore } = createComparisons(columns);
   let sequence = 0;
 
@@ -109,7 +133,7 @@ export function createUnitTable(): UnitTable {
   };
   return {
     hold(unit, { flow, ...facts }) {
-      reachAll(columns, unit);
+      if (unit >= columns.place.length) reachAll(columns, unit);
       columns.at[unit] = -1;
       columns.siteAt[unit] = flow.site.units.push(unit) - 1;
       columns.sequence[unit] = sequence++;
@@ -118,21 +142,20 @@ export function createUnitTable(): UnitTable {
       columns.dueAtMs[unit] = facts.dueAtMs;
       columns.ageMs[unit] = facts.ageMs;
       columns.waitsForSite[unit] = Number(facts.waitsForSite);
-      // A gap would make a sparse array of it.
-      while (flows.length <= unit) flows.push(undefined);
-      flows[unit] = flow;
+      columns.flow[unit] = flows.enter(flow) + 1;
     },
     drop(unit) {
-      const flow = flows[unit];
+      const flow = flows.at(at(columns.flow, unit) - 1);
       if (flow === undefined) return;
       leaveSite(flow.site, unit);
-      flows[unit] = undefined;
+      flows.leave(flow);
+      columns.flow[unit] = 0;
     },
     place: (unit) => PLACES[at(columns.place, unit)] ?? 'none',
     setPlace(unit, place) {
       columns.place[unit] = PLACES.indexOf(place);
     },
-    flow: (unit) => flows[unit],
+    flow: (unit) => flows.at(at(columns.flow, unit) - 1),
     dueAtMs: (unit) => at(columns.dueAtMs, unit),
     ageMs: (unit) => at(columns.ageMs, unit),
     recipients: (unit) => at(columns.recipients, unit),

@@ -222,7 +222,7 @@ function createNumbers(columns: Columns, lanes: Lane[]) {
   return {
     take({ lane, message, hopKey }: Pick<DeliveryUnit, 'lane' | 'message' | 'hopKey'>): number {
       const number = free.pop() ?? end++;
-      reachAll(columns, number);
+      if (number >= columns.state.length) reachAll(columns, number);
       columns.state[number] = HERE;
       columns.lane[number] = lane.number;
       lanes[lane.number] = lane;

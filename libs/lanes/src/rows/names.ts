@@ -13,16 +13,16 @@ export interface Names {
 
 const SMALLEST = 64;
 
-/** Numbers by their hashes: open addressing, at most three quarters full. */
+/** Numbers by their hashes: open addressing, three fifths to three quarters full. */
 function createCells(hashOf: (number: number) => number) {
   /** Number plus one, 0 is free. */
   let cells = new Uint32Array(2 * SMALLEST);
   const held = (cell: number): number => (cells[cell] ?? 0) - 1;
+  const behind = (cell: number): number => (cell + 1 === cells.length ? 0 : cell + 1);
   /** The cell of the one that it is, or the free one where it would go. */
   const find = (hash: number, isIt: (number: number) => boolean): number => {
-    const mask = cells.length - 1;
-    let cell = hash & mask;
-    while (held(cell) >= 0 && !(hashOf(held(cell)) === hash && isIt(held(cell)))) cell = (cell + 1) & mask;
+    let cell = hash % cells.length;
+    while (held(cell) >= 0 && !(hashOf(held(cell)) === hash && isIt(held(cell)))) cell = behind(cell);
     return cell;
   };
   const put = (number: number): void => {
@@ -35,16 +35,15 @@ function createCells(hashOf: (number: number) => number) {
     makeRoom(size: number): void {
       if (size < 0.75 * cells.length) return;
       const old = cells;
-      cells = new Uint32Array(2 * old.length);
+      cells = new Uint32Array(Math.ceil(1.25 * old.length));
       for (const number of old) if (number > 0) put(number - 1);
     },
     /** Closes the gap: whoever was pushed past the cell comes back. */
     clear(emptied: number): void {
-      const mask = cells.length - 1;
+      const distance = (from: number, to: number) => (to >= from ? to - from : to - from + cells.length);
       let gap = emptied;
-      for (let cell = (gap + 1) & mask; held(cell) >= 0; cell = (cell + 1) & mask) {
-        const home = hashOf(held(cell)) & mask;
-        if (((cell - home) & mask) < ((cell - gap) & mask)) continue;
+      for (let cell = behind(gap); held(cell) >= 0; cell = behind(cell)) {
+        if (distance(hashOf(held(cell)) % cells.length, cell) < distance(gap, cell)) continue;
         cells[gap] = held(cell) + 1;
         gap = cell;
       }

@@ -72,6 +72,8 @@ export async function createSmallWorld() {
   };
 }
 
+export type SmallWorld = Awaited<ReturnType<typeof createSmallWorld>>;
+
 function mail(at: number, domain: string): Kind {
   const queueId = `01JD0000000000000000${String(at).padStart(6, '0')}`;
   const envelope = envelopeOf(queueId, { reversePath: `news@sender-${at % 100}.example`, messageId: `<${at}.2026@mail.sender.example>` });
