@@ -79,7 +79,7 @@ function propertiesOf(id: number, all: ReadonlyMap<number, Ports>, { folder, sec
   const { plain, quorum, secure: securePort } = all.get(id) as Ports;
   const replicas = Math.min(3, all.size);
   const inSync = Math.min(2, all.size);
-  const listeners = [`PLAINTEXT://127.0.0.1:${plain}`, ...(secure ? [`${secure.protocol}://127.0.0.1:${securePort}`] : [])].join(',');
+  const listeners = [`PLAINTEXT://127.0.0.1:${plain}`, ...(secure ? [`${secure.protocol}://localhost:${securePort}`] : [])].join(',');
   const properties = {
     'process.roles': 'broker,controller',
     'node.id': id,
@@ -102,7 +102,7 @@ function propertiesOf(id: number, all: ReadonlyMap<number, Ports>, { folder, sec
     'share.coordinator.state.topic.replication.factor': replicas,
     'share.coordinator.state.topic.min.isr': inSync,
     'group.initial.rebalance.delay.ms': 0,
-    // How long everything stalls after a broker died (docs/kafka.md); 9 s by default.
+    // How long everything stalls after a broker died; 9 s by default.
     'broker.session.timeout.ms': 3000,
     'broker.heartbeat.interval.ms': 500,
     'num.network.threads': 2,
@@ -180,7 +180,6 @@ export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
   const ids = Array.from({ length: count }, (_, at) => at + 1);
   const ports = new Map<number, Ports>();
   for (const id of ids) ports.set(id, await portsOf(id, options.basePort));
-  const addressOf = (id: number, which: 'plain' | 'secure' = 'plain') => `127.0.0.1:${ports.get(id)?.[which]}`;
   const running = new Map<number, Java>();
   const java = createJava(options);
   const propertiesFile = (id: number) => join(folder, `broker-${id}`, 'broker.properties');
@@ -227,8 +226,8 @@ export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
   }
   return {
     ids,
-    addresses: ids.map((id) => addressOf(id)),
-    secureAddresses: ids.map((id) => addressOf(id, 'secure')),
+    addresses: ids.map((id) => `127.0.0.1:${ports.get(id)?.plain}`),
+    secureAddresses: ids.map((id) => `localhost:${ports.get(id)?.secure}`),
     boot,
     stop: (id) => end(id, 'SIGTERM'),
     kill: (id) => end(id, 'SIGKILL'),

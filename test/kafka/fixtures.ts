@@ -1,9 +1,10 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createTopics, type KafkaLogOptions, type Log, openKafkaLog, type TopicsOptions } from '@angarium/log';
-import { CONTRACT_PARTITIONS } from '@angarium/log/contract';
+import { CONTRACT_PARTITIONS, logContract } from '@angarium/log/contract';
 import { type Brokers, type BrokersOptions, startThrowawayBrokers } from './brokers.ts';
 import { brokersMissing, KAFKA_VERSIONS } from './jars.mjs';
 
@@ -52,6 +53,13 @@ export async function createTrial(brokers: readonly string[], changes: Partial<K
   return { options, open: (more = {}) => openKafkaLog({ ...options, ...more }) };
 }
 
+/** A new folder, in memory where there is plenty: brokers write to hundreds of files at once, and a busy disk makes them wait. */
+export async function brokersFolder(): Promise<string> {
+  const memory = await statfs('/dev/shm').catch(() => undefined);
+  const isLarge = memory !== undefined && memory.bavail * memory.bsize > 2 * 1024 ** 3;
+  return mkdtemp(join(isLarge ? '/dev/shm' : tmpdir(), 'angarium-kafka-'));
+}
+
 /**
  * Brokers for all tests of a file. Where they cannot run, the file's tests are left out, loudly; in CI they fail.
  * An existing cluster is used when ANGARIUM_TEST_KAFKA names its brokers, as long as the tests do not stop brokers.
@@ -60,8 +68,7 @@ export function useBrokers(o: Omit<BrokersOptions, 'folder'> & { readonly mayBeS
   let brokers: Brokers | undefined;
   const existing = o.mayBeShared ? process.env.ANGARIUM_TEST_KAFKA?.split(',') : undefined;
   before(async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'angarium-kafka-'));
-    brokers = existing ? sharedBrokers(existing) : await startThrowawayBrokers({ ...o, folder });
+    brokers = existing ? sharedBrokers(existing) : await startThrowawayBrokers({ ...o, folder: await brokersFolder() });
   });
   after(() => brokers?.close());
   return () => {
@@ -78,9 +85,12 @@ function sharedBrokers(addresses: readonly string[]): Brokers {
   return { ids: addresses.map((_, at) => at + 1), addresses, secureAddresses: [], ...unused, close: async () => {} };
 }
 
+/** A cluster that the environment names is used where tests stop no brokers. */
+export const isExisting = process.env.ANGARIUM_TEST_KAFKA !== undefined;
+
 /** True when real brokers can run here; says loudly when a suite is left out. */
 export function hasBrokers(suite: string, version: string = KAFKA_VERSIONS.newest): boolean {
-  if (process.env.ANGARIUM_TEST_KAFKA) return true;
+  if (isExisting) return true;
   const missing = brokersMissing(version);
   if (missing === undefined) return true;
   if (process.env.CI === 'true') {
@@ -92,4 +102,30 @@ export function hasBrokers(suite: string, version: string = KAFKA_VERSIONS.newes
     test(`${suite}`, { skip: `Kafka ${version} cannot run here` }, () => {});
   }
   return false;
+}
+
+/** Waits for a condition that brokers and clients bring about in their own time. */
+export async function until(what: string, isSo: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (!(await isSo())) {
+    if (performance.now() > deadlineMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await pause(20);
+  }
+}
+
+/** The contract suite on the brokers, each test with topics of its own. */
+export function kafkaContract(engine: string, brokers: () => Brokers): void {
+  logContract(engine, async () => {
+    const trial = await createTrial(brokers().addresses);
+    let log = await trial.open();
+    return {
+      log,
+      reopen: async () => {
+        await log.close();
+        log = await trial.open();
+        return log;
+      },
+      close: () => log.close(),
+    };
+  });
 }

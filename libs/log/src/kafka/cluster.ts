@@ -53,6 +53,7 @@ export interface Cluster {
   isAvoided(node: number): boolean;
   /** Called after each refresh. */
   readonly refreshed: Set<() => void>;
+  isClosed(): boolean;
   close(): void;
 }
 
@@ -75,7 +76,7 @@ const UNKNOWN_TOPIC = 3;
 const AVOIDED_MS = 500;
 /** One that does not answer holds each request for its whole time limit. */
 const AVOIDED_SILENT_MS = 3000;
-const REFRESH_GAP_MS = 200;
+const REFRESH_GAP_MS = 100;
 const METADATA_TIMEOUT_MS = 1500;
 
 function parseAddress(text: string): BrokerAddress {
@@ -88,6 +89,7 @@ function createNodes(options: ClusterOptions) {
   const addresses = new Map<number, BrokerAddress>();
   const connections = new Map<string, BrokerConnection>();
   const avoidedUntilMs = new Map<number, number>();
+  let isClosed = false;
   const drop = (node: number) => {
     for (const [key, connection] of connections) {
       if (!key.startsWith(`${node}/`)) continue;
@@ -104,6 +106,7 @@ function createNodes(options: ClusterOptions) {
       avoidedUntilMs.set(node, now + (isSilent ? AVOIDED_SILENT_MS : AVOIDED_MS));
     },
     connection: (node: number, purpose: Purpose): BrokerConnection => {
+      if (isClosed) throw new BrokerTrouble('the log is closed', { isSent: false, isSilent: false });
       const key = `${node}/${purpose}`;
       const found = connections.get(key);
       if (found) return found;
@@ -127,6 +130,7 @@ function createNodes(options: ClusterOptions) {
       }
     },
     close: () => {
+      isClosed = true;
       for (const connection of connections.values()) connection.close();
       connections.clear();
     },
@@ -227,6 +231,7 @@ export function createCluster(options: ClusterOptions, topics: readonly TopicNam
     suspect: nodes.suspect,
     isAvoided: nodes.isAvoided,
     refreshed,
+    isClosed: () => isClosed,
     close: () => {
       isClosed = true;
       nodes.close();

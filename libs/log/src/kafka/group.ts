@@ -175,18 +175,23 @@ async function startOf({ deps, membership, generation }: Round): Promise<Start> 
   return { positions, gaps };
 }
 
-/** Keeps the membership alive until the batches have ended; tells when the group changes. */
+/** Keeps the membership alive until the batches have ended; tells when the group changes, or has not been heard of too long. */
 async function beat(round: Round, o: { readonly isOver: AbortSignal; readonly onStanding: (standing: Standing) => void }): Promise<void> {
-  const { heartbeatMs, logger } = round.deps.options;
-  while (!o.isOver.aborted) {
-    await pause(heartbeatMs, undefined, { signal: o.isOver }).catch(() => {});
+  const { cluster, options } = round.deps;
+  let heardMs = performance.now();
+  while (!cluster.isClosed()) {
+    await pause(options.heartbeatMs, undefined, { signal: o.isOver }).catch(() => {});
     if (o.isOver.aborted) return;
     try {
       const standing = await round.membership.heartbeat(round.generation);
+      heardMs = performance.now();
       if (standing !== 'good') o.onStanding(standing);
       if (standing === 'lost') return;
     } catch (error) {
-      logger.warn({ group: round.group.group, reason: String(error) }, 'log.group.heartbeat_failed');
+      options.logger.warn({ group: round.group.group, reason: String(error) }, 'log.group.heartbeat_failed');
+      if (performance.now() - heardMs < options.sessionTimeoutMs) continue;
+      o.onStanding('lost');
+      return;
     }
   }
 }

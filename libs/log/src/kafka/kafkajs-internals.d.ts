@@ -73,3 +73,17 @@ declare module 'kafkajs/src/protocol/error.js' {
   const door: { readonly errorCodes: readonly { readonly type: string; readonly code: number; readonly message: string }[] };
   export default door;
 }
+
+// What tests compare our encoding with.
+declare module 'kafkajs/src/protocol/decoder.js' {
+  export default class Decoder {
+    constructor(octets: Buffer);
+  }
+}
+
+declare module 'kafkajs/src/protocol/recordBatch/v0/decoder.js' {
+  import type Decoder from 'kafkajs/src/protocol/decoder.js';
+  export default function decodeRecordBatch(
+    decoder: Decoder,
+  ): Promise<{ readonly records: readonly { readonly offset: string; readonly timestamp: string; readonly value: Buffer | null }[] }>;
+}

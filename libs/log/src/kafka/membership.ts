@@ -211,7 +211,7 @@ export class Membership {
   async #ask<T>(request: GroupRequest<T>, signal?: AbortSignal): Promise<T> {
     const { name, args, codeOf, timeoutMs = this.#options.requestTimeoutMs, purpose = 'group', tries = TRIES } = request;
     let reason = 'stopped';
-    for (let at = 0; at < tries && !signal?.aborted; at++) {
+    for (let at = 0; at < tries && !signal?.aborted && !this.#cluster.isClosed(); at++) {
       try {
         this.#coordinator ??= await this.#findCoordinator();
         const answer = (await this.#cluster.connection(this.#coordinator, purpose).call(name, args, timeoutMs)) as T;
@@ -219,7 +219,7 @@ export class Membership {
         reason = errorName(codeOf(answer));
       } catch (error) {
         if (!(error instanceof BrokerTrouble)) throw error;
-        if (signal?.aborted) break;
+        if (signal?.aborted || this.#cluster.isClosed()) break;
         if (this.#coordinator !== undefined) this.#cluster.suspect(this.#coordinator, error);
         reason = error.message;
         await this.#cluster.refresh().catch(() => {});

@@ -339,6 +339,7 @@ export class Writer {
     }
     if (is === 'open') this.#options.observeRepeat(records);
     queue.notBeforeMs = performance.now() + RETRY_MS;
+    setTimeout(() => this.#pump(queue), RETRY_MS + 1);
     this.#refresh();
   }
 
