@@ -109,6 +109,13 @@ test('the queue says what waits and why, and obeys flush, suspend, resume and de
   assert.equal(count.discarded, 1);
 });
 
+test('the lanes of one machine are all its own, and say how far they are', async () => {
+  const { lanes, workers } = JSON.parse(await ok('lanes', '--json'));
+  assert.ok(lanes.length > 0 && lanes.every(({ state }: { state: string }) => state === 'live'));
+  assert.equal(workers.length, 1);
+  assert.match(await ok('lanes'), /LANE +WORKER +EPOCH.*1 workers; 0 of \d+ lanes are being taken over/s);
+});
+
 test('config check tells file, line and key of every mistake', async () => {
   const file = join(folder, 'bad.yaml');
   await writeFile(file, 'hostname: x\ningress:\n  maxErors: 3\n  maxConnections: many\n');

@@ -35,6 +35,7 @@ import type {
   DeleteResponse,
   FlushRequest,
   FlushResponse,
+  LanesResponse,
   ListRequest,
   ListResponse,
   ResumeRequest,
@@ -90,6 +91,7 @@ export interface Queue {
   delete(request: DeleteRequest): Promise<DeleteResponse>;
   suspensions(): Promise<SuspensionsResponse>;
   summary(): Promise<SummaryResponse>;
+  lanes(): Promise<LanesResponse>;
 }
 
 /** The service could not be asked, or cannot answer now. Whoever asked defers. */

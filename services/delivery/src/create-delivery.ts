@@ -9,7 +9,7 @@ import { type Core, createCore } from './core.ts';
 import type { DeliveryDeps } from './deps.ts';
 import { createDispatch, type Dispatch } from './dispatch.ts';
 import { exportGauges } from './gauges.ts';
-import type { LaneHooks } from './lane/lane.ts';
+import type { Lane, LaneHooks } from './lane/lane.ts';
 import { createNotifier, type Notifier } from './notify/notifier.ts';
 import { createOwnership } from './ownership/ownership.ts';
 import { CLOSE_MS } from './ownership/tenure.ts';
@@ -36,16 +36,19 @@ interface Parts {
 /** How the lanes drive everything else. */
 function createHooks({ core, dispatch, notifier, projection }: Parts): Omit<LaneHooks, 'mayOwn' | 'onOutdated'> {
   const { clock, logger } = core.deps;
-  const startedAtMs = clock.nowMs();
+  const begunAtMs = new WeakMap<Lane, number>();
   return {
-    onStart: (lane, position) => projection.startLane(lane, position),
+    onStart(lane, position) {
+      begunAtMs.set(lane, clock.nowMs());
+      projection.startLane(lane, position);
+    },
     onRecord(lane, record, change) {
       projection.onLane(lane, record, change);
       if (core.mayAct(lane)) for (const message of change.ended) deleteLaneBlob(core, message);
       if (lane.state === 'live') follow(core, notifier, { lane, record, change });
     },
     onLive(lane) {
-      core.meters.replay.observe((clock.nowMs() - startedAtMs) / 1000);
+      core.meters.replay.observe((clock.nowMs() - (begunAtMs.get(lane) ?? clock.nowMs())) / 1000);
       logger.info({ lane: lane.number, epoch: lane.epoch, live: lane.fold.liveRecipients }, 'delivery.lane.owned');
       core.care.begin(lane);
       takeOver(core, notifier, lane);
@@ -88,9 +91,9 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   const ownership = createOwnership(core, { projection, hooks: createHooks(parts), laneTableVersion, pump });
   const upkeep = createUpkeep(core, { projection, control, ownership });
   exportAccounting(deps.metrics, () => projection.report());
-  exportGauges(core, dispatch, upkeep);
+  exportGauges(core, { dispatch, upkeep, ownership });
   return {
-    queue: createQueue(core, control, pump),
+    queue: createQueue(core, { control, ownership, pump }),
     accounting: () => projection.report(),
     async start() {
       await control.start();

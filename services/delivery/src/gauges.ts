@@ -1,10 +1,17 @@
 import type { Core } from './core.ts';
 import type { Dispatch } from './dispatch.ts';
+import type { Ownership } from './ownership/ownership.ts';
 import { STATES } from './queue/view.ts';
 import type { Upkeep } from './upkeep.ts';
 
+export interface GaugeParts {
+  readonly dispatch: Dispatch;
+  readonly upkeep: Upkeep;
+  readonly ownership: Ownership;
+}
+
 /** Gauges that are read when somebody looks. Those that would have to look at every recipient are as of the last round of upkeep. */
-export function exportGauges(core: Core, dispatch: Dispatch, upkeep: Upkeep): void {
+export function exportGauges(core: Core, { dispatch, upkeep, ownership }: GaugeParts): void {
   const { metrics, clock } = core.deps;
   const { lanes, scheduler } = core;
   const gauge = (name: string, help: string, read: () => number) => metrics.gaugeOf({ name: `angarium_delivery_${name}`, help }, read);
@@ -44,6 +51,11 @@ export function exportGauges(core: Core, dispatch: Dispatch, upkeep: Upkeep): vo
   });
   for (const state of ['replaying', 'live', 'halted'] as const)
     gauge(`lanes_${state}`, `Lanes that are ${state}.`, () => lanes.filter((lane) => lane.state === state).length);
+  gauge(
+    'lanes_recovering',
+    'Lanes of the whole log that nobody owns, whose owner is silent, or that are replayed here.',
+    () => ownership.recovering().length,
+  );
   gauge('watermark_lag_records', 'Records between watermark and tail, the largest over all lanes.', () =>
     Math.max(0, ...lanes.filter(({ state }) => state === 'live').map(({ fold }) => fold.position - fold.watermark())),
   );

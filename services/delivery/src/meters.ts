@@ -58,7 +58,7 @@ export function createMeters(metrics: Metrics) {
     swept: metrics.counter({ name: 'angarium_delivery_swept_blobs_total', help: 'Shared contents deleted.' }),
     replay: metrics.histogram({
       name: 'angarium_delivery_replay_seconds',
-      help: 'From start to a lane that is owned.',
+      help: 'From the first record that is read to a lane that is owned.',
       buckets: [0.1, 0.5, 1, 2, 5, 10, 30],
     }),
   };

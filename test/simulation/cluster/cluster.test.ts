@@ -117,3 +117,26 @@ test('the count is kept by the owner of lane 0, whoever that is, and shows a stu
   assert.ok(cluster.alarms.some((line) => line.startsWith('delivery.accounting.differed')));
   await cluster.end();
 });
+
+test('any worker tells who owns which lane, and which ones nobody can be asked about', async () => {
+  const cluster = await createRunning(['w1', 'w2']);
+  const [asked, other] = cluster.workers;
+  const statesOf = async () => (await asked?.delivery.queue.lanes())?.lanes.map(({ worker, state }) => `${worker} ${state}`) ?? [];
+  const counted = async () => Object.fromEntries([...Map.groupBy(await statesOf(), (one) => one)].map(([one, all]) => [one, all.length]));
+  assert.deepEqual(await counted(), { 'w1 live': LANES / 2, 'w2 owned': LANES / 2 });
+  assert.deepEqual((await asked?.delivery.queue.summary())?.recoveringLanes, []);
+  const lost = cluster.truth.lanesOf(other?.incarnation ?? '');
+  other?.kill();
+  await cluster.time.pass(5_000);
+  assert.deepEqual((await asked?.delivery.queue.list({ filter: undefined, limit: 0, pageToken: '' }))?.recoveringLanes, lost);
+  assert.equal((await statesOf()).filter((one) => one === 'w2 recovering').length, lost.length);
+  await cluster.time.pass(10_000);
+  assert.deepEqual(await counted(), { 'w1 live': LANES });
+  const { workers = [], lanes = [] } = (await asked?.delivery.queue.lanes()) ?? {};
+  assert.deepEqual(
+    workers.map(({ worker, lanes: count, address }) => [worker, count, address]),
+    [['w1', LANES, 'w1.test:1']],
+  );
+  assert.ok(lanes.filter(({ lane }) => lost.includes(lane)).every(({ epoch }) => epoch === 2));
+  await finish(cluster);
+});

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addConfigCommand } from './config.ts';
 import { addDirectoryCommands } from './directory.ts';
 import { addFolderCommands } from './folder.ts';
+import { addLanesCommand } from './lanes.ts';
 import { addQueueCommand } from './queue.ts';
 import { addRoleCommands } from './role.ts';
 import type { Terminal } from './terminal.ts';
@@ -31,6 +32,7 @@ export function createProgram(terminal: Terminal): Command {
   addDirectoryCommands(program, terminal);
   addTransportCommand(program, terminal);
   addQueueCommand(program, terminal);
+  addLanesCommand(program, terminal);
   addFolderCommands(program, terminal);
   addTopicsCommand(program, terminal);
   addConfigCommand(program, terminal);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createLeaseMember, type Instant, type LeaseAction, type LeaseTerms, type Reign } from '@angarium/lanes';
 import { encodeRecord } from '@angarium/records';
+import type { LanesResponse } from '@angarium/rpc';
 import type { Projection } from '../accounting/projection.ts';
 import type { Core } from '../core.ts';
 import type { DeliveryDeps } from '../deps.ts';
@@ -8,6 +9,7 @@ import type { Lane, LaneHooks } from '../lane/lane.ts';
 import { backoffMs, crash, reasonOf } from '../pause.ts';
 import { createLeaseReader, LEASES } from './lease-reader.ts';
 import { createLives, lifeOf } from './life.ts';
+import { recoveringLanes, reportLanes } from './report.ts';
 import { laneAt, type Owning, reignOf, tellChange, until, within } from './state.ts';
 import { begin, CLOSE_MS, drain, giveAway } from './tenure.ts';
 
@@ -25,6 +27,10 @@ export interface Ownership {
   publish(): Promise<void>;
   /** Highest watermark of the lane that was read back. */
   trimmable(lane: Lane): number;
+  /** Who owns which lane. */
+  report(): Promise<LanesResponse>;
+  /** Lanes that nobody can be asked about at the moment. */
+  recovering(): number[];
   notReady(): readonly string[];
 }
 
@@ -47,8 +53,7 @@ const never = Number.POSITIVE_INFINITY;
 /** The lock on the log proves what others prove by waiting. */
 const ALONE_TERMS: Partial<LeaseTerms> = { leaseMs: never, stallMs: never, lifeMs: never, cadenceMs: never };
 
-function createMember({ config, log, ownerName, cluster }: DeliveryDeps, now: Instant) {
-  const incarnation = cluster?.incarnation ?? randomUUID();
+function createMember({ config, log, ownerName, cluster }: DeliveryDeps, incarnation: string, now: Instant) {
   return createLeaseMember({
     worker: ownerName,
     incarnation,
@@ -207,7 +212,8 @@ function createOwning(core: Core, { projection, hooks, pump }: OwnershipOptions)
   const { deps } = core;
   const now = () => ({ monotonicMs: (deps.cluster?.monotonicMs ?? deps.clock.nowMs)(), wallMs: deps.clock.nowMs() });
   const isAlone = deps.cluster === undefined;
-  const member = createMember(deps, now());
+  const incarnation = deps.cluster?.incarnation ?? randomUUID();
+  const member = createMember(deps, incarnation, now());
   const act = createActing(() => owning);
   /** Alone, nothing needs to be waited for. */
   const goOn = () => {
@@ -228,7 +234,7 @@ function createOwning(core: Core, { projection, hooks, pump }: OwnershipOptions)
     },
   });
   const owning: Owning = {
-    ...{ core, member, reader, isAlone, projection, now },
+    ...{ core, member, reader, isAlone, incarnation, projection, now },
     hooks: {
       ...hooks,
       mayOwn: (lane) => core.mayAct(lane),
@@ -335,6 +341,8 @@ export function createOwnership(core: Core, options: OwnershipOptions): Ownershi
       }
     },
     trimmable: (lane) => member.trimmable(reignOf(lane)),
+    report: () => reportLanes(owning),
+    recovering: () => recoveringLanes(owning),
     notReady: () => notReady(owning),
   };
 }

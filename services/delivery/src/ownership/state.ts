@@ -11,6 +11,7 @@ export interface Owning {
   readonly member: LeaseMember;
   readonly reader: LeaseReader;
   readonly isAlone: boolean;
+  readonly incarnation: string;
   readonly projection: Projection;
   readonly hooks: LaneHooks;
   readonly now: () => Instant;

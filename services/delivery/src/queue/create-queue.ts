@@ -6,6 +6,7 @@ import type { Control } from '../control/control.ts';
 import type { Core } from '../core.ts';
 import { messageKey } from '../flights.ts';
 import type { Lane } from '../lane/lane.ts';
+import type { Ownership } from '../ownership/ownership.ts';
 import { reasonOf } from '../pause.ts';
 import { admit } from '../waiting.ts';
 import { listPage } from './listing.ts';
@@ -85,22 +86,31 @@ async function answered<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** The queue, asked and told. `pump`: what was ordered may let something start. */
-export function createQueue(core: Core, control: Control, pump: () => void): Queue {
+export interface QueueParts {
+  readonly control: Control;
+  readonly ownership: Ownership;
+  /** What was ordered may let something start. */
+  readonly pump: () => void;
+}
+
+/** The queue, asked and told: what waits in the lanes of this process. */
+export function createQueue(core: Core, { control, ownership, pump }: QueueParts): Queue {
   const setSuspended = async (scope: string, suspended: boolean, reason: string) => {
     await answered(control.append({ scope, suspended, reason, atMs: core.deps.clock.nowMs() }));
   };
   return {
-    list: async (request) => listPage(core, request),
+    list: async (request) => ({ ...listPage(core, request), recoveringLanes: ownership.recovering() }),
     async show({ queueId }) {
       if (queueId === '') throw new Refused('invalid', 'a queue id is wanted');
       const found = [...select(core, { queueId, domain: '', site: '', tenant: '', state: '', olderThanMs: 0 })];
       const recipients = found.map(({ lane, recipient, locate }) =>
         toQueuedRecipient(core, lane, { recipient, standing: locate().standing }),
       );
-      return { recipients, messageId: found[0]?.recipient.message.envelope.messageId ?? '', found: found.length > 0 };
+      const messageId = found[0]?.recipient.message.envelope.messageId ?? '';
+      return { recipients, messageId, found: found.length > 0, recoveringLanes: ownership.recovering() };
     },
-    summary: async () => summarize(core),
+    summary: async () => ({ ...summarize(core), recoveringLanes: ownership.recovering() }),
+    lanes: () => answered(ownership.report()),
     async flush({ filter }) {
       const recipients = flush(core, filter);
       pump();

@@ -24,7 +24,7 @@ function parseToken(text: string): Token | undefined {
 }
 
 /** One page. A recipient that comes or goes meanwhile neither hides nor repeats the others. */
-export function listPage(core: Core, { filter, limit, pageToken }: ListRequest): ListResponse {
+export function listPage(core: Core, { filter, limit, pageToken }: ListRequest): Omit<ListResponse, 'recoveringLanes'> {
   const token = parseToken(pageToken);
   const most = Math.min(limit || DEFAULT_LIMIT, MAX_LIMIT);
   const isThere =

@@ -32,7 +32,7 @@ function siteSummaries(core: Core): SiteSummary[] {
 }
 
 /** At most 1,000 sites, those with the most recipients. */
-export function summarize(core: Core): SummaryResponse {
+export function summarize(core: Core): Omit<SummaryResponse, 'recoveringLanes'> {
   const { byState } = takeCensus(core);
   const oldestMs = core.scheduler.oldestMs();
   const oldestAcceptedAtMs = Number.isFinite(oldestMs) ? oldestMs : 0;

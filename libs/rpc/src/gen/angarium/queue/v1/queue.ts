@@ -66,6 +66,8 @@ export interface ListResponse {
   nextPageToken: string;
   /** Matching recipients over all pages. */
   total: number;
+  /** Lanes that nobody can answer for now: they are being taken over, and what waits in them is missing here. */
+  recoveringLanes: number[];
 }
 
 export interface ShowRequest {
@@ -76,6 +78,8 @@ export interface ShowResponse {
   recipients: QueuedRecipient[];
   messageId: string;
   found: boolean;
+  /** As in a list: what is not found may be in one of these. */
+  recoveringLanes: number[];
 }
 
 export interface FlushRequest {
@@ -144,6 +148,56 @@ export interface SummaryResponse {
   notifying: number;
   oldestAcceptedAtMs: number;
   sites: SiteSummary[];
+  /** As in a list. */
+  recoveringLanes: number[];
+}
+
+export interface LanesRequest {
+}
+
+export interface LaneStatus {
+  lane: number;
+  /** Of the worker that owns it; empty: nobody does. */
+  worker: string;
+  incarnation: string;
+  epoch: number;
+  /**
+   * "live", "replaying", "draining" or "halted" where the answering worker owns it, "owned" where another one does, "recovering" where
+   * nobody does or the owner is silent.
+   */
+  state: string;
+  /**
+   * Offsets of its journal: what its owner has published, where the journal begins and ends, and how far the answering worker has read
+   * its own.
+   */
+  watermark: number;
+  low: number;
+  end: number;
+  position: number;
+  /** Waiting recipients, as its owner has published. */
+  recipients: number;
+  /** Why it is halted. */
+  trouble: string;
+}
+
+export interface WorkerStatus {
+  worker: string;
+  incarnation: string;
+  address: string;
+  leaving: boolean;
+  /** It takes no more lanes. */
+  full: boolean;
+  lanes: number;
+  /** Append time of its newest renewal. */
+  renewedAtMs: number;
+}
+
+export interface LanesResponse {
+  lanes: LaneStatus[];
+  /** Those that live. */
+  workers: WorkerStatus[];
+  /** Worker that answers. */
+  worker: string;
 }
 
 function createBaseFilter(): Filter {
@@ -595,7 +649,7 @@ export const ListRequest: MessageFns<ListRequest> = {
 };
 
 function createBaseListResponse(): ListResponse {
-  return { recipients: [], nextPageToken: "", total: 0 };
+  return { recipients: [], nextPageToken: "", total: 0, recoveringLanes: [] };
 }
 
 export const ListResponse: MessageFns<ListResponse> = {
@@ -608,6 +662,13 @@ export const ListResponse: MessageFns<ListResponse> = {
     }
     if (message.total !== 0) {
       writer.uint32(24).uint64(message.total);
+    }
+    if (message.recoveringLanes.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.recoveringLanes) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -649,6 +710,24 @@ export const ListResponse: MessageFns<ListResponse> = {
             message.total = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag === 32) {
+              message.recoveringLanes.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.recoveringLanes.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -669,6 +748,7 @@ export const ListResponse: MessageFns<ListResponse> = {
     message.recipients = object.recipients?.map((e) => QueuedRecipient.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
     message.total = object.total ?? 0;
+    message.recoveringLanes = object.recoveringLanes?.map((e) => e) || [];
     return message;
   },
 };
@@ -729,7 +809,7 @@ export const ShowRequest: MessageFns<ShowRequest> = {
 };
 
 function createBaseShowResponse(): ShowResponse {
-  return { recipients: [], messageId: "", found: false };
+  return { recipients: [], messageId: "", found: false, recoveringLanes: [] };
 }
 
 export const ShowResponse: MessageFns<ShowResponse> = {
@@ -742,6 +822,13 @@ export const ShowResponse: MessageFns<ShowResponse> = {
     }
     if (message.found !== false) {
       writer.uint32(24).bool(message.found);
+    }
+    if (message.recoveringLanes.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.recoveringLanes) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -783,6 +870,24 @@ export const ShowResponse: MessageFns<ShowResponse> = {
             message.found = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag === 32) {
+              message.recoveringLanes.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.recoveringLanes.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -803,6 +908,7 @@ export const ShowResponse: MessageFns<ShowResponse> = {
     message.recipients = object.recipients?.map((e) => QueuedRecipient.fromPartial(e)) || [];
     message.messageId = object.messageId ?? "";
     message.found = object.found ?? false;
+    message.recoveringLanes = object.recoveringLanes?.map((e) => e) || [];
     return message;
   },
 };
@@ -1587,7 +1693,16 @@ export const SiteSummary: MessageFns<SiteSummary> = {
 };
 
 function createBaseSummaryResponse(): SummaryResponse {
-  return { live: 0, ready: 0, deferred: 0, active: 0, notifying: 0, oldestAcceptedAtMs: 0, sites: [] };
+  return {
+    live: 0,
+    ready: 0,
+    deferred: 0,
+    active: 0,
+    notifying: 0,
+    oldestAcceptedAtMs: 0,
+    sites: [],
+    recoveringLanes: [],
+  };
 }
 
 export const SummaryResponse: MessageFns<SummaryResponse> = {
@@ -1612,6 +1727,13 @@ export const SummaryResponse: MessageFns<SummaryResponse> = {
     }
     for (const v of message.sites) {
       SiteSummary.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.recoveringLanes.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.recoveringLanes) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1685,6 +1807,24 @@ export const SummaryResponse: MessageFns<SummaryResponse> = {
             message.sites.push(SiteSummary.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag === 64) {
+              message.recoveringLanes.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.recoveringLanes.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1709,6 +1849,443 @@ export const SummaryResponse: MessageFns<SummaryResponse> = {
     message.notifying = object.notifying ?? 0;
     message.oldestAcceptedAtMs = object.oldestAcceptedAtMs ?? 0;
     message.sites = object.sites?.map((e) => SiteSummary.fromPartial(e)) || [];
+    message.recoveringLanes = object.recoveringLanes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLanesRequest(): LanesRequest {
+  return {};
+}
+
+export const LanesRequest: MessageFns<LanesRequest> = {
+  encode(_: LanesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LanesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLanesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LanesRequest>): LanesRequest {
+    return LanesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<LanesRequest>): LanesRequest {
+    const message = createBaseLanesRequest();
+    return message;
+  },
+};
+
+function createBaseLaneStatus(): LaneStatus {
+  return {
+    lane: 0,
+    worker: "",
+    incarnation: "",
+    epoch: 0,
+    state: "",
+    watermark: 0,
+    low: 0,
+    end: 0,
+    position: 0,
+    recipients: 0,
+    trouble: "",
+  };
+}
+
+export const LaneStatus: MessageFns<LaneStatus> = {
+  encode(message: LaneStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lane !== 0) {
+      writer.uint32(8).uint32(message.lane);
+    }
+    if (message.worker !== "") {
+      writer.uint32(18).string(message.worker);
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(26).string(message.incarnation);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(32).uint64(message.epoch);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    if (message.watermark !== 0) {
+      writer.uint32(48).uint64(message.watermark);
+    }
+    if (message.low !== 0) {
+      writer.uint32(56).uint64(message.low);
+    }
+    if (message.end !== 0) {
+      writer.uint32(64).uint64(message.end);
+    }
+    if (message.position !== 0) {
+      writer.uint32(72).uint64(message.position);
+    }
+    if (message.recipients !== 0) {
+      writer.uint32(80).uint64(message.recipients);
+    }
+    if (message.trouble !== "") {
+      writer.uint32(90).string(message.trouble);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LaneStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLaneStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.lane = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.worker = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.watermark = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.low = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.end = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.position = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.recipients = longToNumber(reader.uint64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.trouble = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LaneStatus>): LaneStatus {
+    return LaneStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LaneStatus>): LaneStatus {
+    const message = createBaseLaneStatus();
+    message.lane = object.lane ?? 0;
+    message.worker = object.worker ?? "";
+    message.incarnation = object.incarnation ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.state = object.state ?? "";
+    message.watermark = object.watermark ?? 0;
+    message.low = object.low ?? 0;
+    message.end = object.end ?? 0;
+    message.position = object.position ?? 0;
+    message.recipients = object.recipients ?? 0;
+    message.trouble = object.trouble ?? "";
+    return message;
+  },
+};
+
+function createBaseWorkerStatus(): WorkerStatus {
+  return { worker: "", incarnation: "", address: "", leaving: false, full: false, lanes: 0, renewedAtMs: 0 };
+}
+
+export const WorkerStatus: MessageFns<WorkerStatus> = {
+  encode(message: WorkerStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.worker !== "") {
+      writer.uint32(10).string(message.worker);
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(18).string(message.incarnation);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(32).bool(message.leaving);
+    }
+    if (message.full !== false) {
+      writer.uint32(40).bool(message.full);
+    }
+    if (message.lanes !== 0) {
+      writer.uint32(48).uint32(message.lanes);
+    }
+    if (message.renewedAtMs !== 0) {
+      writer.uint32(56).int64(message.renewedAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkerStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkerStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.worker = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lanes = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.renewedAtMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WorkerStatus>): WorkerStatus {
+    return WorkerStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkerStatus>): WorkerStatus {
+    const message = createBaseWorkerStatus();
+    message.worker = object.worker ?? "";
+    message.incarnation = object.incarnation ?? "";
+    message.address = object.address ?? "";
+    message.leaving = object.leaving ?? false;
+    message.full = object.full ?? false;
+    message.lanes = object.lanes ?? 0;
+    message.renewedAtMs = object.renewedAtMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLanesResponse(): LanesResponse {
+  return { lanes: [], workers: [], worker: "" };
+}
+
+export const LanesResponse: MessageFns<LanesResponse> = {
+  encode(message: LanesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.lanes) {
+      LaneStatus.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.workers) {
+      WorkerStatus.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.worker !== "") {
+      writer.uint32(26).string(message.worker);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LanesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLanesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lanes.push(LaneStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.workers.push(WorkerStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.worker = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LanesResponse>): LanesResponse {
+    return LanesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LanesResponse>): LanesResponse {
+    const message = createBaseLanesResponse();
+    message.lanes = object.lanes?.map((e) => LaneStatus.fromPartial(e)) || [];
+    message.workers = object.workers?.map((e) => WorkerStatus.fromPartial(e)) || [];
+    message.worker = object.worker ?? "";
     return message;
   },
 };
@@ -1790,6 +2367,16 @@ export const QueueService = {
     responseSerialize: (value: SummaryResponse): Buffer => Buffer.from(SummaryResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SummaryResponse => SummaryResponse.decode(value),
   },
+  /** Who owns which lane, as the worker that is asked has read in the lease log. */
+  lanes: {
+    path: "/angarium.queue.v1.Queue/Lanes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LanesRequest): Buffer => Buffer.from(LanesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LanesRequest => LanesRequest.decode(value),
+    responseSerialize: (value: LanesResponse): Buffer => Buffer.from(LanesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LanesResponse => LanesResponse.decode(value),
+  },
 } as const;
 
 export interface QueueServer extends UntypedServiceImplementation {
@@ -1803,6 +2390,8 @@ export interface QueueServer extends UntypedServiceImplementation {
   delete: handleUnaryCall<DeleteRequest, DeleteResponse>;
   suspensions: handleUnaryCall<SuspensionsRequest, SuspensionsResponse>;
   summary: handleUnaryCall<SummaryRequest, SummaryResponse>;
+  /** Who owns which lane, as the worker that is asked has read in the lease log. */
+  lanes: handleUnaryCall<LanesRequest, LanesResponse>;
 }
 
 export interface QueueClient extends Client {
@@ -1921,6 +2510,22 @@ export interface QueueClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SummaryResponse) => void,
+  ): ClientUnaryCall;
+  /** Who owns which lane, as the worker that is asked has read in the lease log. */
+  lanes(
+    request: LanesRequest,
+    callback: (error: ServiceError | null, response: LanesResponse) => void,
+  ): ClientUnaryCall;
+  lanes(
+    request: LanesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LanesResponse) => void,
+  ): ClientUnaryCall;
+  lanes(
+    request: LanesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LanesResponse) => void,
   ): ClientUnaryCall;
 }
 
