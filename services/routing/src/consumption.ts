@@ -39,7 +39,8 @@ function createBatchHandler(deps: BatchDeps, progress: Progress): (batch: GroupB
     if (first === undefined) return batch.committed;
     const partition = partitions.get(name) ?? { floor: createFloor(floorLagMs), expected: batch.committed };
     partitions.set(name, partition);
-    if (first.offset > partition.expected) return halt(name, partition, first.offset);
+    // Another member of the group may have had it meanwhile, and committed.
+    if (first.offset > Math.max(partition.expected, batch.committed)) return halt(name, partition, first.offset);
     partition.floor.note(first.appendedAtMs, batch.committed);
     progress.inHandSinceMs.set(name, first.appendedAtMs);
     const work = () => routeBatch(deps, batch, partition.floor);

@@ -224,6 +224,19 @@ test('records that are missing halt their partition alone, and ring', async () =
   assert.deepEqual(lines, ['error routing.partition.halted']);
 });
 
+test('a partition that was another member’s meanwhile goes on where that one committed', async () => {
+  const { log, start, stop, lines } = createBench();
+  const routing = await start();
+  await accept(log, accepted('Q1', ['a@one.example']));
+  await committed(log, 1);
+  log.handleElsewhere('mail.in', 0, encodeRecord({ $case: 'accepted', value: accepted('Q2', ['a@one.example']) }));
+  await accept(log, accepted('Q3', ['a@one.example']));
+  await committed(log, 3);
+  assert.deepEqual(routing.notReady(), []);
+  await stop();
+  assert.deepEqual(lines, []);
+});
+
 test('a committed offset that the log does not hold halts its partition and rings, the others go on', async () => {
   const { log, start, stop, lines } = createBench();
   const { consume } = log;
