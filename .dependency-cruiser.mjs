@@ -1,7 +1,7 @@
 // The rooms of the design as rules. `test/checks/architecture.mjs` runs them on the tree and on a canary tree that
 // breaks each of them; a rule without a canary, or a canary that stays green, fails the check.
 
-const test = '[.]test[.](ts|mjs)$|/contract[.]ts$|/fixtures/';
+const test = '[.]test[.](ts|mjs)$|/contract[.]ts$|/fixtures/|/src/testing/';
 /** Libraries each room may import; a room that is not listed may import none. */
 const ROOMS = {
   smtp: [],
@@ -27,6 +27,8 @@ const HOMES = {
   pino: '^libs/runtime/',
   yaml: '^libs/runtime/',
   'better-sqlite3': '^libs/sql/',
+  pg: '^libs/sql/',
+  '@aws-sdk/client-s3': '^libs/blob/',
   'dns-packet': '^libs/dns/',
   '@node-rs/argon2': '^libs/directory/',
   '@kubernetes/client-node': '^services/angarium/',

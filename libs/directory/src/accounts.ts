@@ -27,7 +27,7 @@ function existing({ state, errors }: ChangeContext, address: string): HostedAcco
   throw errors.refused('notFound', `${address} is not an account`);
 }
 
-function grantRows({ sqlite: { db } }: ChangeContext, account: string, granted: ReadonlySet<string>) {
+function grantRows({ database: { db } }: ChangeContext, account: string, granted: ReadonlySet<string>) {
   const removed = { query: db.deleteFrom('account_grant').where('account', '=', account) };
   if (granted.size === 0) return [removed];
   return [removed, { query: db.insertInto('account_grant').values([...granted].map((pattern) => ({ account, pattern }))) }];
@@ -51,7 +51,7 @@ type AccountAdmin = Pick<DirectoryAdmin, 'listAccounts' | 'addAccount' | 'setAcc
 
 export function createAccountAdmin(context: ChangeContext, credentials: Credentials): AccountAdmin {
   const { state, errors } = context;
-  const { db } = context.sqlite;
+  const { db } = context.database;
   return {
     listAccounts: async ({ domain }) => ({
       accounts: [...state.accounts.values()]
@@ -68,19 +68,21 @@ export function createAccountAdmin(context: ChangeContext, credentials: Credenti
       const account: HostedAccount = { address, passwordHash: await credentials.hash(password), quotaOctets, disabled, granted };
       const row = { address, domain, password_hash: account.passwordHash, quota_octets: quotaOctets, disabled: Number(disabled) };
       const steps = [{ query: db.insertInto('account').values(row) }, ...grantRows(context, address, granted)];
-      await commit(context, steps, () => state.accounts.set(address, account));
+      await commit(context, { kind: 'account', name: address, steps, apply: () => state.accounts.set(address, account) });
     },
     setAccount: async (request) => {
       const account = await changed(context, credentials, request);
       const { address, passwordHash, quotaOctets, disabled, granted } = account;
       const row = { password_hash: passwordHash, quota_octets: quotaOctets, disabled: Number(disabled) };
       const query = db.updateTable('account').set(row).where('address', '=', address);
-      await commit(context, [{ query }, ...grantRows(context, address, granted)], () => state.accounts.set(address, account));
+      const steps = [{ query }, ...grantRows(context, address, granted)];
+      await commit(context, { kind: 'account', name: address, steps, apply: () => state.accounts.set(address, account) });
     },
     removeAccount: async ({ address: text }) => {
       const { key } = parseAddress(context, text);
       if (!state.accounts.has(key)) throw errors.refused('notFound', `${key} is not an account`);
-      await commit(context, [{ query: db.deleteFrom('account').where('address', '=', key) }], () => state.accounts.delete(key));
+      const steps = [{ query: db.deleteFrom('account').where('address', '=', key) }];
+      await commit(context, { kind: 'account', name: key, steps, apply: () => state.accounts.delete(key) });
     },
   };
 }

@@ -10,8 +10,8 @@ export function createAliasAdmin(
   context: ChangeContext,
   maxTargets: number,
 ): Pick<DirectoryAdmin, 'listAliases' | 'putAlias' | 'removeAlias'> {
-  const { state, sqlite, errors } = context;
-  const { db } = sqlite;
+  const { state, database, errors } = context;
+  const { db } = database;
   return {
     listAliases: async ({ domain }) => ({
       aliases: [...state.aliases]
@@ -33,12 +33,13 @@ export function createAliasAdmin(
         { query: db.insertInto('alias').values({ address: key, domain }) },
         ...chunks.map((values) => ({ query: db.insertInto('alias_target').values(values) })),
       ];
-      await commit(context, steps, () => state.aliases.set(key, targets));
+      await commit(context, { kind: 'alias', name: key, steps, apply: () => state.aliases.set(key, targets) });
     },
     removeAlias: async ({ address }) => {
       const { key } = parseAddress(context, address);
       if (!state.aliases.has(key)) throw errors.refused('notFound', `${key} is not an alias`);
-      await commit(context, [{ query: db.deleteFrom('alias').where('address', '=', key) }], () => state.aliases.delete(key));
+      const steps = [{ query: db.deleteFrom('alias').where('address', '=', key) }];
+      await commit(context, { kind: 'alias', name: key, steps, apply: () => state.aliases.delete(key) });
     },
   };
 }

@@ -1,7 +1,8 @@
 import { canonicalDomain, isDomain, parseMailbox } from '@angarium/smtp';
-import type { Sqlite, Step } from '@angarium/sql';
+import type { Sql, Step } from '@angarium/sql';
+import { CHANGES_KEPT } from './loading.ts';
 import { type Path, type State, toPath } from './state.ts';
-import type { Tables } from './tables.ts';
+import type { ChangedKind, Tables } from './tables.ts';
 
 /** Errors of the caller's making, so that this room need not know how they travel. */
 export interface DirectoryErrors {
@@ -12,17 +13,50 @@ export interface DirectoryErrors {
 /** What every change works with. */
 export interface ChangeContext {
   readonly state: State;
-  readonly sqlite: Sqlite<Tables>;
+  readonly database: Sql<Tables>;
   readonly errors: DirectoryErrors;
+  /** Version of the memory that the change at hand is checked against. */
+  checkedVersion: number;
 }
 
-/** Writes the steps as one transaction, then changes the memory. */
-export async function commit({ sqlite, errors }: ChangeContext, steps: readonly Step[], apply: () => void): Promise<void> {
-  try {
-    await sqlite.batch(steps);
-  } catch (error) {
-    throw errors.unavailable(`the directory cannot be written: ${error instanceof Error ? error.message : String(error)}`, error);
-  }
+/** Another process changed the directory since the memory was brought up to date: nothing was written. */
+export class Overtaken extends Error {
+  override readonly name = 'Overtaken';
+}
+
+export interface Change {
+  readonly kind: ChangedKind;
+  /** Canonical name of what is changed. */
+  readonly name: string;
+  readonly steps: readonly Step[];
+  /** Changes the memory. */
+  readonly apply: () => void;
+}
+
+/**
+ * Writes the steps as one transaction, then changes the memory.
+ *
+ * @throws Overtaken when the memory that the change was checked against is not the newest
+ */
+export async function commit(context: ChangeContext, { kind, name, steps, apply }: Change): Promise<void> {
+  const { database, state, errors, checkedVersion } = context;
+  const { db } = database;
+  const version = checkedVersion + 1;
+  const next = db.updateTable('directory_version').set({ version }).where('version', '=', checkedVersion);
+  const [taken] = await database
+    .batch([
+      { query: next, ifNone: 'undo' },
+      ...steps,
+      { query: db.insertInto('directory_change').values({ version, kind, name }) },
+      { query: db.deleteFrom('directory_change').where('version', '<=', version - CHANGES_KEPT) },
+    ])
+    .catch((error: unknown) => {
+      throw errors.unavailable(`the directory cannot be written: ${error instanceof Error ? error.message : String(error)}`, error);
+    });
+  if (taken?.affected !== 1) throw new Overtaken('another process changed the directory');
+  // Whoever caught up meanwhile has read the change, and maybe later ones.
+  if (state.version !== checkedVersion) return;
+  state.version = version;
   apply();
 }
 

@@ -1,12 +1,13 @@
 import type { DirectoryAdmin } from '@angarium/rpc';
 import { type ChangeContext, checkPut, commit, parseAddress, parseDomain } from './change.ts';
+import { forgetAliases } from './loading.ts';
 import { domainOf } from './state.ts';
 
 /** Not a letter, digit, dot, quote or `@`, which would split addresses that are meant whole. */
 const SEPARATOR = /^[!#$%&'*+\-/=?^_`{|}~]?$/;
 
 export function createDomainAdmin(context: ChangeContext): Pick<DirectoryAdmin, 'listDomains' | 'putDomain' | 'removeDomain'> {
-  const { state, sqlite, errors } = context;
+  const { state, database, errors } = context;
   return {
     listDomains: async () => ({
       domains: [...state.domains.values()]
@@ -22,11 +23,12 @@ export function createDomainAdmin(context: ChangeContext): Pick<DirectoryAdmin, 
       const catchAll = catchAllText === '' ? undefined : parseAddress(context, catchAllText);
       checkPut(context, name, state.domains.has(name), put);
       const row = { catch_all: catchAll?.address ?? '', separator };
-      const query = sqlite.db
+      const query = database.db
         .insertInto('domain')
         .values({ name, ...row })
         .onConflict((conflict) => conflict.column('name').doUpdateSet(row));
-      await commit(context, [{ query }], () => state.domains.set(name, { name, catchAll, separator }));
+      const apply = () => state.domains.set(name, { name, catchAll, separator });
+      await commit(context, { kind: 'domain', name, steps: [{ query }], apply });
     },
     removeDomain: async ({ name: text }) => {
       const name = parseDomain(context, text);
@@ -35,11 +37,12 @@ export function createDomainAdmin(context: ChangeContext): Pick<DirectoryAdmin, 
       if (accounts.length > 0) {
         throw errors.refused('invalid', `${name} has ${accounts.length} accounts, such as ${accounts[0]}: remove them first`);
       }
-      const query = sqlite.db.deleteFrom('domain').where('name', '=', name);
-      await commit(context, [{ query }], () => {
+      const query = database.db.deleteFrom('domain').where('name', '=', name);
+      const apply = () => {
         state.domains.delete(name);
-        for (const address of state.aliases.keys()) if (domainOf(address) === name) state.aliases.delete(address);
-      });
+        forgetAliases(state, name);
+      };
+      await commit(context, { kind: 'domain', name, steps: [{ query }], apply });
     },
   };
 }

@@ -24,6 +24,7 @@ const account = (text: string, granted: readonly string[] = []): HostedAccount =
 
 function stateOf({ domains = { 'here.example': {} }, accounts = [], granted = [], aliases = {}, transports = {} }: Given): State {
   return {
+    version: 0,
     domains: new Map(
       Object.entries(domains).map(([name, { catchAll = '', separator = '+' }]) => [name, { name, catchAll: toPath(catchAll), separator }]),
     ),

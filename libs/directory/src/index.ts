@@ -1,2 +1,2 @@
 export type { DirectoryErrors } from './change.ts';
-export { type DirectoryOptions, type OpenDirectory, openDirectory } from './open-directory.ts';
+export { type DirectoryOptions, type OpenDirectory, openDirectory, type SharedDatabase } from './open-directory.ts';

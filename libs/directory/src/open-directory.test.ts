@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { openSqlite } from '@angarium/sql';
-import { type DirectoryOptions, type OpenDirectory, openDirectory } from './index.ts';
+import { after, test as nodeTest } from 'node:test';
+import { openPostgres, openSqlite, type Sql } from '@angarium/sql';
+import { createTestDatabase } from '../../../test/postgres/database.ts';
+import { type DirectoryOptions, type OpenDirectory, openDirectory, type SharedDatabase } from './index.ts';
 import { migrations, type Tables } from './tables.ts';
 import { CheckResult, Placement, TransportKind, TransportTls } from './wire.ts';
 
@@ -20,8 +21,33 @@ const root = await mkdtemp(join(tmpdir(), 'angarium-directory-'));
 after(() => rm(root, { recursive: true, force: true }));
 let files = 0;
 
-const optionsOf = (file: string, nowMs: () => number): DirectoryOptions => ({
-  file,
+/** A database that can be opened several times, one after the other; a shared one also at the same time. */
+interface Place {
+  readonly database: DirectoryOptions['database'];
+  readonly openTables: () => Promise<Sql<Tables>>;
+}
+
+const POOL = { schema: 'directory', applicationName: 'test', maxConnections: 3, maxWaiting: 100 };
+const TIMEOUTS = { connectTimeoutMs: 5000, statementTimeoutMs: 10_000, lockTimeoutMs: 5000 };
+
+const ENGINES: Readonly<Record<string, () => Promise<Place>>> = {
+  sqlite: async () => {
+    const file = join(root, `${files++}.sqlite`);
+    return { database: file, openTables: () => openSqlite<Tables>({ file, migrations }) };
+  },
+  postgres: async () => {
+    const server = await createTestDatabase();
+    const open: SharedDatabase['open'] = (migrations) => openPostgres({ ...server, ...POOL, ...TIMEOUTS, migrations });
+    return { database: { open, maxAgeMs: 1000 }, openTables: () => open<Tables>(migrations) };
+  },
+};
+
+function test(name: string, body: (place: Place) => Promise<void>): void {
+  for (const [engine, makePlace] of Object.entries(ENGINES)) nodeTest(`${engine}: ${name}`, async () => body(await makePlace()));
+}
+
+const optionsOf = (database: DirectoryOptions['database'], nowMs: () => number = () => 0): DirectoryOptions => ({
+  database,
   nowMs,
   authCacheMs: 60_000,
   hashConcurrency: 2,
@@ -35,21 +61,19 @@ const optionsOf = (file: string, nowMs: () => number): DirectoryOptions => ({
   },
 });
 
-interface Bench extends OpenDirectory {
-  readonly file: string;
+interface Bench extends OpenDirectory, Place {
   readonly clock: { nowMs: number };
 }
 
-async function withDirectory(use: (bench: Bench) => Promise<void>): Promise<void> {
+const withDirectory = (use: (bench: Bench) => Promise<void>) => async (place: Place) => {
   const clock = { nowMs: 0 };
-  const file = join(root, `${files++}.sqlite`);
-  const opened = await openDirectory(optionsOf(file, () => clock.nowMs));
+  const opened = await openDirectory(optionsOf(place.database, () => clock.nowMs));
   try {
-    await use({ ...opened, file, clock });
+    await use({ ...opened, ...place, clock });
   } finally {
     await opened.close();
   }
-}
+};
 
 const NEW = { mustBeNew: true, mustExist: false };
 const SET = { mustBeNew: false, mustExist: true };
@@ -81,9 +105,8 @@ const refused = (reason: string, text: RegExp) => (error: unknown) => {
 const login = async ({ directory }: Bench, name: string, password: string) =>
   (await directory.authenticate({ login: name, password })).account;
 
-test('what was written is there after it was opened again', async () => {
-  const file = join(root, 'kept.sqlite');
-  const first = await openDirectory(optionsOf(file, () => 0));
+test('what was written is there after it was opened again', async ({ database }) => {
+  const first = await openDirectory(optionsOf(database));
   await first.admin.putDomain({ ...domain('Here.example', 'Ann@here.example', '-'), ...NEW });
   await first.admin.addAccount(account('Ann@here.example', 'secret', ['x@far.example', '*@All.example']));
   await first.admin.addAccount(account('bob@here.example'));
@@ -101,7 +124,7 @@ test('what was written is there after it was opened again', async () => {
   });
   const before = await look(first);
   await first.close();
-  const second = await openDirectory(optionsOf(file, () => 0));
+  const second = await openDirectory(optionsOf(database));
   assert.deepEqual(await look(second), before);
   await second.close();
   assert.deepEqual(before.domains, { domains: [{ name: 'here.example', catchAll: 'Ann@here.example', subaddressSeparator: '-' }] });
@@ -133,7 +156,8 @@ test('what was written is there after it was opened again', async () => {
   );
 });
 
-test('a change is seen by the next question', () =>
+test(
+  'a change is seen by the next question',
   withDirectory(async ({ directory, admin }) => {
     const look = async () => (await directory.check({ forwardPaths: ['ann@here.example', 'team@here.example'] })).results;
     assert.deepEqual(await look(), [CheckResult.REMOTE, CheckResult.REMOTE]);
@@ -150,9 +174,11 @@ test('a change is seen by the next question', () =>
     assert.deepEqual(await look(), [CheckResult.REMOTE, CheckResult.REMOTE]);
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     assert.deepEqual(await admin.listAliases({ domain: 'here.example' }), { aliases: [] });
-  }));
+  }),
+);
 
-test('changes that make no sense are refused with their reason', () =>
+test(
+  'changes that make no sense are refused with their reason',
   withDirectory(async ({ admin }) => {
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     await admin.addAccount(account('ann@here.example'));
@@ -197,9 +223,11 @@ test('changes that make no sense are refused with their reason', () =>
       [admin.removeTransport({ domain: '*' }), 'notFound', /no rule/],
     ];
     for (const [change, reason, text] of cases) await assert.rejects(change, refused(reason, text));
-  }));
+  }),
+);
 
-test('of two changes made at once that exclude each other one is refused', () =>
+test(
+  'of two changes made at once that exclude each other one is refused',
   withDirectory(async ({ admin }) => {
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     const results = await Promise.allSettled(
@@ -209,10 +237,12 @@ test('of two changes made at once that exclude each other one is refused', () =>
       results.map(({ status }) => status),
       ['fulfilled', 'rejected', 'rejected'],
     );
-  }));
+  }),
+);
 
-test('an alias takes as many targets as an expansion may have', () =>
-  withDirectory(async ({ directory, admin, file }) => {
+test(
+  'an alias takes as many targets as an expansion may have',
+  withDirectory(async ({ directory, admin, database }) => {
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     const targets = Array.from({ length: 10_000 }, (_, at) => `r${at}@far.example`);
     await admin.putAlias({ ...alias('all@here.example', ...targets), ...NEW });
@@ -223,12 +253,14 @@ test('an alias takes as many targets as an expansion may have', () =>
     );
     const tooMany = alias('more@here.example', ...targets, 'one@far.example');
     await assert.rejects(admin.putAlias({ ...tooMany, ...NEW }), refused('invalid', /more than 10000/));
-    const again = await openDirectory(optionsOf(`${file}`, () => 0));
+    const again = await openDirectory(optionsOf(database));
     assert.equal((await again.directory.expand({ forwardPaths: ['all@here.example'] })).expansions[0]?.targets.length, 10_000);
     await again.close();
-  }));
+  }),
+);
 
-test('a login is the address, or the user alone where one domain is hosted', () =>
+test(
+  'a login is the address, or the user alone where one domain is hosted',
   withDirectory(async (bench) => {
     await bench.admin.putDomain({ ...domain('here.example'), ...NEW });
     await bench.admin.addAccount(account('ann@here.example', 'p\u00e4ss'));
@@ -245,20 +277,24 @@ test('a login is the address, or the user alone where one domain is hosted', () 
     await bench.admin.putDomain({ ...domain('other.example'), ...NEW });
     assert.equal(await login(bench, 'ann', 'p\u00e4ss'), '');
     assert.equal(await login(bench, 'ann@here.example', 'p\u00e4ss'), 'ann@here.example');
-  }));
+  }),
+);
 
-test('passwords are kept as argon2id hashes only', () =>
-  withDirectory(async ({ admin, file, close }) => {
+test(
+  'passwords are kept as argon2id hashes only',
+  withDirectory(async ({ admin, openTables, close }) => {
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     await admin.addAccount(account('ann@here.example', 'secret'));
     await close();
-    const sqlite = await openSqlite<Tables>({ file, migrations });
-    const { password_hash } = await sqlite.db.selectFrom('account').select('password_hash').executeTakeFirstOrThrow();
+    const tables = await openTables();
+    const { password_hash } = await tables.db.selectFrom('account').select('password_hash').executeTakeFirstOrThrow();
     assert.match(password_hash, /^\$argon2id\$/);
-    await sqlite.close();
-  }));
+    await tables.close();
+  }),
+);
 
-test('a change of the account ends what was verified before', () =>
+test(
+  'a change of the account ends what was verified before',
   withDirectory(async (bench) => {
     const { admin } = bench;
     await admin.putDomain({ ...domain('here.example'), ...NEW });
@@ -275,18 +311,22 @@ test('a change of the account ends what was verified before', () =>
     await admin.removeAccount({ address: 'ann@here.example' });
     assert.equal(await login(bench, 'ann', 'new'), '');
     assert.equal(await during, '');
-  }));
+  }),
+);
 
-test('more logins than may wait are unavailable, not wrong', () =>
+test(
+  'more logins than may wait are unavailable, not wrong',
   withDirectory(async ({ directory, admin }) => {
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => directory.authenticate({ login: 'nobody', password: 'x' })));
     const rejected = results.filter((result) => result.status === 'rejected');
     assert.equal(rejected.length, 10 - 2 - 4);
     assert.equal(rejected[0]?.reason.name, 'Unavailable');
-  }));
+  }),
+);
 
-test('a verified password is not hashed again until its time is over', () =>
+test(
+  'a verified password is not hashed again until its time is over',
   withDirectory(async (bench) => {
     await bench.admin.putDomain({ ...domain('here.example'), ...NEW });
     await bench.admin.addAccount(account('ann@here.example', 'secret'));
@@ -295,9 +335,11 @@ test('a verified password is not hashed again until its time is over', () =>
     assert.ok((await many()).every(({ status }) => status === 'fulfilled'));
     bench.clock.nowMs = 60_000;
     assert.ok((await many()).some(({ status }) => status === 'rejected'));
-  }));
+  }),
+);
 
-test('owns is answered per address; an unknown account owns nothing', () =>
+test(
+  'owns is answered per address; an unknown account owns nothing',
   withDirectory(async ({ directory, admin }) => {
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     await admin.addAccount(account('ann@here.example'));
@@ -308,13 +350,16 @@ test('owns is answered per address; an unknown account owns nothing', () =>
     await admin.setAccount({ address: 'ann@here.example', grant: [], revoke: ['BOB@here.example'] });
     assert.deepEqual((await directory.owns({ account: 'ann@here.example', addresses })).owned, [true, false]);
     assert.deepEqual((await directory.owns({ account: 'eve@here.example', addresses })).owned, [false, false]);
-  }));
+  }),
+);
 
-test('a database that takes no writes is unavailable, and the memory keeps what is durable', () =>
+test(
+  'a database that takes no writes is unavailable, and the memory keeps what is durable',
   withDirectory(async ({ directory, admin, close }) => {
     await admin.putDomain({ ...domain('here.example'), ...NEW });
     await close();
     await assert.rejects(admin.putDomain({ ...domain('lost.example'), ...NEW }), { name: 'Unavailable' });
     const { results } = await directory.check({ forwardPaths: ['x@here.example', 'x@lost.example'] });
     assert.deepEqual(results, [CheckResult.UNKNOWN_USER, CheckResult.REMOTE]);
-  }));
+  }),
+);

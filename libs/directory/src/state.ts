@@ -1,6 +1,4 @@
 import { canonicalAddress, canonicalDomain, splitAddress } from '@angarium/smtp';
-import type { Sqlite } from '@angarium/sql';
-import type { Tables } from './tables.ts';
 
 export interface HostedDomain {
   readonly name: string;
@@ -43,6 +41,8 @@ export interface Path {
  * event loop: whoever reads it sees one state. Accounts are in the order of their making. About 500 octets an account.
  */
 export interface State {
+  /** Number of the last change that is in it. */
+  version: number;
   readonly domains: Map<string, HostedDomain>;
   readonly accounts: Map<string, HostedAccount>;
   readonly aliases: Map<string, readonly Path[]>;
@@ -56,34 +56,3 @@ export function toPath(address: string): Path | undefined {
 }
 
 export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);
-
-export async function loadState({ db }: Sqlite<Tables>): Promise<State> {
-  const [domains, accounts, grants, targets, transports] = await Promise.all([
-    db.selectFrom('domain').selectAll().execute(),
-    db.selectFrom('account').selectAll().orderBy('id').execute(),
-    db.selectFrom('account_grant').selectAll().execute(),
-    db.selectFrom('alias_target').selectAll().orderBy('alias').orderBy('position').execute(),
-    db.selectFrom('transport').selectAll().execute(),
-  ]);
-  const grantsBy = Map.groupBy(grants, ({ account }) => account);
-  const pathsOf = (rows: readonly { address: string }[]) => rows.map(({ address }) => toPath(address)).filter((path) => path !== undefined);
-  return {
-    domains: new Map(
-      domains.map(({ name, catch_all, separator }) => [name, { name, catchAll: toPath(catch_all), separator } satisfies HostedDomain]),
-    ),
-    accounts: new Map(
-      accounts.map(({ address, password_hash, quota_octets, disabled }) => [
-        address,
-        {
-          address,
-          passwordHash: password_hash,
-          quotaOctets: quota_octets,
-          disabled: disabled !== 0,
-          granted: new Set(grantsBy.get(address)?.map(({ pattern }) => pattern)),
-        },
-      ]),
-    ),
-    aliases: new Map([...Map.groupBy(targets, ({ alias }) => alias)].map(([alias, rows]) => [alias, pathsOf(rows)])),
-    transports: new Map(transports.map((row) => [row.domain, row as Transport])),
-  };
-}

@@ -1,3 +1,4 @@
+import { type Migrations, tableWords } from '@angarium/sql';
 import type { CreateTableBuilder, Generated, Kysely } from 'kysely';
 
 /** Tables of the directory. Names and addresses are canonical (`canonicalDomain`, `canonicalAddress`) but for alias targets. */
@@ -10,10 +11,17 @@ export interface Tables {
   alias: { address: string; domain: string };
   alias_target: { alias: string; position: number; address: string };
   transport: { domain: string; kind: string; host: string; port: number; tls: string; login: string; password: string };
+  /** One row: the number of changes made so far. Each change takes the next number, so that none is made on old knowledge. */
+  directory_version: { version: number };
+  /** What the last changes were about, for the processes that have the directory in memory. */
+  directory_change: { version: number; kind: ChangedKind; name: string };
 }
+
+export type ChangedKind = 'domain' | 'account' | 'alias' | 'transport';
 
 const first = {
   up: async (db: Kysely<unknown>): Promise<void> => {
+    const { integer, countedKey } = tableWords(db);
     const text = (table: string, ...columns: string[]) =>
       columns.reduce<CreateTableBuilder<string, string>>(
         (builder, column) => builder.addColumn(column, 'text', (type) => type.notNull()),
@@ -21,9 +29,9 @@ const first = {
       );
     await text('domain', 'name', 'catch_all', 'separator').addPrimaryKeyConstraint('domain_key', ['name']).execute();
     await text('account', 'address', 'domain', 'password_hash')
-      .addColumn('id', 'integer', (type) => type.primaryKey().autoIncrement())
-      .addColumn('quota_octets', 'integer', (type) => type.notNull())
-      .addColumn('disabled', 'integer', (type) => type.notNull())
+      .addColumn('id', countedKey)
+      .addColumn('quota_octets', integer, (type) => type.notNull())
+      .addColumn('disabled', integer, (type) => type.notNull())
       .addUniqueConstraint('account_address', ['address'])
       .addForeignKeyConstraint('account_domain', ['domain'], 'domain', ['name'])
       .execute();
@@ -36,15 +44,33 @@ const first = {
       .addForeignKeyConstraint('alias_domain', ['domain'], 'domain', ['name'], (key) => key.onDelete('cascade'))
       .execute();
     await text('alias_target', 'alias', 'address')
-      .addColumn('position', 'integer', (type) => type.notNull())
+      .addColumn('position', integer, (type) => type.notNull())
       .addPrimaryKeyConstraint('alias_target_key', ['alias', 'position'])
       .addForeignKeyConstraint('alias_target_alias', ['alias'], 'alias', ['address'], (key) => key.onDelete('cascade'))
       .execute();
     await text('transport', 'domain', 'kind', 'host', 'tls', 'login', 'password')
-      .addColumn('port', 'integer', (type) => type.notNull())
+      .addColumn('port', integer, (type) => type.notNull())
       .addPrimaryKeyConstraint('transport_key', ['domain'])
       .execute();
   },
 };
 
-export const migrations = { '001-first': first };
+const changes = {
+  up: async (db: Kysely<unknown>): Promise<void> => {
+    const { integer } = tableWords(db);
+    await db.schema
+      .createTable('directory_version')
+      .addColumn('version', integer, (type) => type.notNull())
+      .execute();
+    await (db as Kysely<Tables>).insertInto('directory_version').values({ version: 0 }).execute();
+    await db.schema
+      .createTable('directory_change')
+      .addColumn('version', integer, (type) => type.notNull())
+      .addColumn('kind', 'text', (type) => type.notNull())
+      .addColumn('name', 'text', (type) => type.notNull())
+      .addPrimaryKeyConstraint('directory_change_key', ['version'])
+      .execute();
+  },
+};
+
+export const migrations: Migrations = { '001-first': first, '002-changes': changes };

@@ -55,7 +55,7 @@ function parseTransport(context: ChangeContext, rule: TransportRule | undefined)
 
 export function createTransportAdmin(context: ChangeContext): Pick<DirectoryAdmin, 'listTransports' | 'putTransport' | 'removeTransport'> {
   const { state, errors } = context;
-  const { db } = context.sqlite;
+  const { db } = context.database;
   return {
     listTransports: async () => ({
       transports: [...state.transports.values()]
@@ -70,12 +70,13 @@ export function createTransportAdmin(context: ChangeContext): Pick<DirectoryAdmi
         .insertInto('transport')
         .values(transport)
         .onConflict((conflict) => conflict.column('domain').doUpdateSet(row));
-      await commit(context, [{ query }], () => state.transports.set(domain, transport));
+      await commit(context, { kind: 'transport', name: domain, steps: [{ query }], apply: () => state.transports.set(domain, transport) });
     },
     removeTransport: async ({ domain: text }) => {
       const domain = parseSubject(context, text);
       if (!state.transports.has(domain)) throw errors.refused('notFound', `there is no rule for ${domain}`);
-      await commit(context, [{ query: db.deleteFrom('transport').where('domain', '=', domain) }], () => state.transports.delete(domain));
+      const steps = [{ query: db.deleteFrom('transport').where('domain', '=', domain) }];
+      await commit(context, { kind: 'transport', name: domain, steps, apply: () => state.transports.delete(domain) });
     },
   };
 }

@@ -1,16 +1,6 @@
 import { Worker } from 'node:worker_threads';
+import { SqlError } from './error.ts';
 import type { Request, Response, StatementResult, Work } from './protocol.ts';
-
-/** The database refused or failed a statement. Nothing of its transaction or batch was kept. */
-export class SqlError extends Error {
-  override readonly name = 'SqlError';
-  /** SQLite's extended code, such as `SQLITE_CONSTRAINT_UNIQUE`, `SQLITE_FULL`, `SQLITE_IOERR_FSYNC`; `ERROR` for others. */
-  readonly code: string;
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 interface Pending {
   readonly resolve: (results: readonly StatementResult[]) => void;

@@ -1,56 +1,28 @@
-import { type Compilable, Kysely } from 'kysely';
-import { type Migration, Migrator } from 'kysely/migration';
+import { Kysely } from 'kysely';
 import { startWorker } from './connection.ts';
 import { createDialect, inTurn } from './dialect.ts';
-import type { IfNone } from './protocol.ts';
+import { createHolds } from './holds.ts';
+import { type Migrations, migrate } from './migrate.ts';
+import type { BatchResult, Sql, Step } from './sql.ts';
 import { createTurns } from './turns.ts';
 
 export interface SqliteOptions {
   /** Made, readable by its owner alone, where it is missing; its folder must exist. */
   readonly file: string;
-  /** By name; run in the order of their names. One that ran is never changed or removed. */
-  readonly migrations: Readonly<Record<string, Migration>>;
+  readonly migrations: Migrations;
   /** Calls that may wait for their turn; more are refused with `SqlBusy`. */
   readonly maxWaiting?: number;
   /** How long a lock that another process has on the file is waited for. */
   readonly busyTimeoutMs?: number;
 }
 
-/** One statement of a batch. */
-export interface Step<Row = unknown> {
-  readonly query: Compilable<Row>;
-  /** What follows when it returned or changed no row; `goOn` when left out. */
-  readonly ifNone?: IfNone;
-}
-
-export interface StepResult<Row> {
-  readonly rows: readonly Row[];
-  /** Rows returned, or changed where the statement returns none. */
-  readonly affected: number;
-}
-
-/** By step; `undefined` for a step that was not run because an earlier one ended the batch. */
-export type BatchResult<Steps extends readonly Step[]> = {
-  readonly [At in keyof Steps]: Steps[At] extends Step<infer Row> ? StepResult<Row> | undefined : never;
-};
-
-export interface Sqlite<DB> {
-  /**
-   * Statements and transactions, each durable (fsynced) when its promise resolves. Transactions run one after the other:
-   * inside of one, ask `trx` alone, since `db` would wait for its end.
-   */
-  readonly db: Kysely<DB>;
-  /**
-   * Runs the steps as one transaction in one message. Batches that wait at the same time share one fsync, so this is the
-   * way for many small writes. A step that ended it with `stop` or `undo` is the last one with a result.
-   *
-   * @throws SqlError when a step or the commit failed: nothing of the batch was kept
-   */
-  batch<const Steps extends readonly Step[]>(steps: Steps): Promise<BatchResult<Steps>>;
+/**
+ * A SQLite file. Transactions run one after the other. Batches that wait at the same time share one fsync, so they are the
+ * way for many small writes.
+ */
+export interface Sqlite<DB> extends Sql<DB> {
   /** A consistent copy of the running database; an older one of that name is replaced. */
   backup(toFile: string): Promise<void>;
-  /** Waits for what was asked, checkpoints the write-ahead log and closes. Later calls reject. */
-  close(): Promise<void>;
 }
 
 const MAX_WAITING = 10_000;
@@ -69,7 +41,7 @@ export async function openSqlite<DB>(options: SqliteOptions): Promise<Sqlite<DB>
   const db = new Kysely<DB>({ dialect: createDialect(worker, turns) });
   try {
     await worker.send({ do: 'open', file: options.file, busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS });
-    await migrate(db, options);
+    await migrate(db, { ...options, place: options.file });
   } catch (error) {
     await worker.end();
     throw error;
@@ -97,14 +69,7 @@ export async function openSqlite<DB>(options: SqliteOptions): Promise<Sqlite<DB>
     backup: async (toFile) => {
       await inTurn(turns, () => worker.send({ do: 'backup', toFile }));
     },
+    hold: createHolds(),
     close: () => (closed ??= close()),
   };
-}
-
-async function migrate<DB>(db: Kysely<DB>, { file, migrations }: SqliteOptions): Promise<void> {
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
-  const { error } = await migrator.migrateToLatest();
-  if (error === undefined) return;
-  const reason = error instanceof Error ? error.message : String(error);
-  throw new Error(`${file}: its tables cannot be brought up to date: ${reason}`, { cause: error });
 }

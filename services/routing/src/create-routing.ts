@@ -26,10 +26,10 @@ function behindDoor<T extends object>(port: () => T | undefined): T {
   return new Proxy({}, { get: (_target, name) => (typeof name === 'string' && name !== 'then' ? call(name) : undefined) }) as T;
 }
 
-function openOwnDirectory({ config, clock }: RoutingDeps): Promise<OpenDirectory> {
+function openOwnDirectory({ config, clock, sharedDirectory }: RoutingDeps): Promise<OpenDirectory> {
   const { postmaster, maxAliasDepth, maxExpansion, authCacheMs, hashConcurrency, maxWaitingLogins } = config.routing;
   return openDirectory({
-    file: join(config.dataFolder, 'directory.sqlite'),
+    database: sharedDirectory ?? join(config.dataFolder, 'directory.sqlite'),
     nowMs: () => clock.nowMs(),
     ...{ postmaster, maxAliasDepth, maxExpansion, authCacheMs, hashConcurrency, maxWaitingLogins },
     errors: {

@@ -1,5 +1,5 @@
 import type { BlobStore } from '@angarium/blob';
-import type { OpenDirectory } from '@angarium/directory';
+import type { OpenDirectory, SharedDatabase } from '@angarium/directory';
 import type { Log } from '@angarium/log';
 import type { LaneTable } from '@angarium/records';
 import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
@@ -15,6 +15,8 @@ export interface RoutingDeps {
   readonly blobs: BlobStore;
   /** Table by the version that ingress stamped; `undefined`: not known yet, routing waits for it. */
   readonly laneTable: (version: number) => LaneTable | undefined;
-  /** Left out: `directory.sqlite` in the data folder, opened at start and closed at stop. */
+  /** Where several processes have the same directory: opened at start and closed at stop. */
+  readonly sharedDirectory?: SharedDatabase | undefined;
+  /** Left out: `sharedDirectory`, else `directory.sqlite` in the data folder, opened at start and closed at stop. */
   readonly directory?: OpenDirectory;
 }

@@ -28,7 +28,7 @@ for (const step of [0, 1, 2]) {
     assert.equal(loaded.is, 'valid');
     const config = { ...loaded.config, hostname: 'first.example', dataFolder: folder };
     const open = await openDirectory({
-      file: join(folder, 'directory.sqlite'),
+      database: join(folder, 'directory.sqlite'),
       nowMs: () => 0,
       ...config.routing,
       errors: { refused: (reason, text) => new Refused(reason, text), unavailable: (text, cause) => new Unavailable(text, { cause }) },
