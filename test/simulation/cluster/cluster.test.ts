@@ -140,3 +140,35 @@ test('any worker tells who owns which lane, and which ones nobody can be asked a
   assert.ok(lanes.filter(({ lane }) => lost.includes(lane)).every(({ epoch }) => epoch === 2));
   await finish(cluster);
 });
+
+test('a lease log that was made anew costs a pause, and no mail', async () => {
+  const cluster = await createRunning(['w1', 'w2']);
+  await cluster.submit(EVERY);
+  await cluster.time.pass(1_000);
+  cluster.loseLeases();
+  await cluster.submit(EVERY);
+  await cluster.time.pass(30_000);
+  for (const [queueId, recipients] of cluster.letters)
+    for (const address of recipients) assert.equal(cluster.truth.taken(queueId, address), 1);
+  const states = await Promise.all(cluster.workers.map(async ({ delivery }) => (await delivery.queue.lanes()).lanes));
+  for (const lanes of states) assert.ok(lanes.every(({ state, epoch }) => (state === 'live' || state === 'owned') && epoch >= 2));
+  await cluster.end();
+});
+
+test('a worker takes no lanes above its budget of recipients; they ring until another one comes', async () => {
+  const cluster = await createRunning(['w1', 'w2'], {
+    delivery: { recipientBudget: 8 },
+    hosts: () => ({ deadToMs: Number.MAX_SAFE_INTEGER }),
+  });
+  await cluster.submit(EVERY);
+  await cluster.time.pass(10_000);
+  cluster.workers[1]?.kill();
+  await cluster.time.pass(30_000);
+  const owned = () => lanesOf(cluster, cluster.workers[0]);
+  assert.ok(owned() < LANES);
+  assert.ok(cluster.alarms.some((line) => line.startsWith('delivery.lane.refused')));
+  cluster.join('w3');
+  await cluster.time.pass(90_000);
+  assert.equal(owned() + lanesOf(cluster, cluster.workers[2]), LANES);
+  await cluster.end();
+});

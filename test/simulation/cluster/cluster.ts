@@ -17,16 +17,18 @@ export const LANES = 6;
 export const DOMAINS = Array.from({ length: 12 }, (_, number) => `d${number}.test`);
 const TABLE = createLaneTable({ version: 1, lanes: LANES });
 
-const config = configSchema.parse({
-  hostname: 'angarium.test',
-  delivery: {
-    retryMs: [1000, 5000, 10_000],
-    deadSiteProbeMs: [1000, 5000],
-    housekeepingMs: 5000,
-    historyMs: 20_000,
-    moveAfterRecords: 12,
-  },
-});
+const configOf = (delivery: Record<string, unknown>) =>
+  configSchema.parse({
+    hostname: 'angarium.test',
+    delivery: {
+      retryMs: [1000, 5000, 10_000],
+      deadSiteProbeMs: [1000, 5000],
+      housekeepingMs: 5000,
+      historyMs: 20_000,
+      moveAfterRecords: 12,
+      ...delivery,
+    },
+  });
 
 const none = () => {};
 const METRICS: Metrics = {
@@ -58,6 +60,8 @@ export interface Cluster {
   submit(recipients: readonly string[]): Promise<void>;
   /** A letter that routing passes without writing it to any lane. */
   lose(recipient: string): Promise<void>;
+  /** The topic of the leases is deleted and made anew. */
+  loseLeases(): void;
   /** Nothing gets durable for so long. */
   stall(ms: number): void;
   /** From now on nothing fails any more. */
@@ -73,6 +77,7 @@ export interface ClusterOptions {
   readonly hosts?: (domain: string) => Partial<HostManners>;
   readonly replyMs?: Surroundings['replyMs'];
   readonly plant?: Surroundings['plant'];
+  readonly delivery?: Record<string, unknown>;
 }
 
 function createDirectory(): NonNullable<RoutingDeps['directory']> {
@@ -140,6 +145,7 @@ function openLog(o: { time: VirtualTime; chance: Chance; trouble: number; isCalm
 
 export function createCluster(chance: Chance, options: ClusterOptions = {}): Cluster {
   const time = createVirtualTime(START_MS);
+  const config = configOf(options.delivery ?? {});
   let isQuiet = options.trouble === undefined;
   let stalledUntilMs = 0;
   const isCalm = () => isQuiet;
@@ -196,6 +202,11 @@ export function createCluster(chance: Chance, options: ClusterOptions = {}): Clu
           return (records.at(-1)?.offset ?? 0) + 1;
         },
       });
+    },
+    loseLeases() {
+      const leases = opened.storage.partitions.get('mail.lease/0');
+      leases?.records.splice(0);
+      if (leases !== undefined) leases.low = 0;
     },
     stall(ms) {
       stalledUntilMs = time.nowMs() + ms;

@@ -68,7 +68,7 @@ export function createTruth(storage: MemoryStorage, nowMs: () => number): Truth 
   const look = () => {
     const stored = storage.partitions.get('mail.lease/0');
     if (stored === undefined || stored.low + stored.records.length === fold.seen) return;
-    for (const { offset, appendedAtMs, value } of stored.records.slice(fold.seen - stored.low)) {
+    for (const { offset, appendedAtMs, value } of stored.records.slice(Math.max(0, fold.seen - stored.low))) {
       const decoded = decodeRecord(value);
       if (decoded.is !== 'known') continue;
       const owners = new Map([...fold.lanes].map(([lane, { owner }]) => [lane, owner]));

@@ -45,7 +45,7 @@ export interface LeaseMember {
   drained(reign: Reign, life: LaneLife, now: Instant): readonly LeaseAction[];
   /** Gives the lane up at once: it cannot be read, or holds too many recipients. Another one may try; not this one, for a while. */
   giveUp(reign: Reign, reason: 'halted' | 'too many recipients', now: Instant): readonly LeaseAction[];
-  /** The lane's journal knows a higher epoch than its lease: it begins again with one above that. */
+  /** Before `Owner` was written, the lane's journal knows an epoch that is not below its lease's: it begins again with one above that. */
   outdated(reign: Reign, journalEpoch: number, now: Instant): readonly LeaseAction[];
   /** A later lane table. */
   tableChanged(laneTableVersion: number, laneCount: number): void;
@@ -140,7 +140,7 @@ function mayAct(state: Membership, reign: Reign, now: Instant): Holding | undefi
 
 /** Claims the lane that this process owns once more, above what its journal has seen. */
 function raise(state: Membership, holding: Holding, { journalEpoch, now }: { journalEpoch: number; now: Instant }): void {
-  if (holding.phase !== 'held' || journalEpoch <= holding.epoch) return;
+  if (holding.phase !== 'held' || journalEpoch < holding.epoch) return;
   Object.assign(holding, { phase: 'raising', raisedTo: journalEpoch + 1 });
   sendRaises(state, now);
 }

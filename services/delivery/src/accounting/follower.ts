@@ -79,7 +79,8 @@ export function followLane(number: number, deps: DeliveryDeps, hooks: FollowerHo
       try {
         return await followFromLow({ follower, deps, hooks, signal }, awaiting.reached);
       } catch (error) {
-        deps.logger.error({ lane: number, reason: reasonOf(error) }, 'delivery.accounting.lane_unread');
+        if (error instanceof OffsetGap) deps.logger.info({ lane: number }, 'delivery.accounting.lane_trimmed');
+        else deps.logger.error({ lane: number, reason: reasonOf(error) }, 'delivery.accounting.lane_unread');
         if (error instanceof UnreadableRecord) {
           awaiting.fail(error);
           return;

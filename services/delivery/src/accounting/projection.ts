@@ -8,6 +8,7 @@ import {
   type LaneFold,
   type LaneRecord,
 } from '@angarium/lanes';
+import type { Marks } from '@angarium/log';
 import type { Kind } from '@angarium/records';
 import type { Core } from '../core.ts';
 import type { Lane } from '../lane/lane.ts';
@@ -25,7 +26,7 @@ export interface LaneView {
 
 /**
  * The reconciler: folds input topics and lanes into the count of promise 2, and remembers how far it counted. It belongs to the
- * owner of lane 0: lanes that others own are followed there.
+ * owner of lane 0: lanes that others own are followed there, so that it holds the state of the whole queue.
  */
 export interface Projection {
   /** Goes on where the count was left. Resolves when lanes may be fed; those that are not are followed. Never rejects. */
@@ -50,10 +51,12 @@ export interface Projection {
 
 const GROUP = 'routing';
 
-async function laneEnds({ deps: { log } }: Core): Promise<number[]> {
+function laneMarks({ deps: { log } }: Core): Promise<readonly Marks[]> {
   const lanes = Array.from({ length: log.partitions('mail.lane') }, (_, lane) => lane);
-  return Promise.all(lanes.map(async (lane) => (await log.marks('mail.lane', lane)).high));
+  return Promise.all(lanes.map((lane) => log.marks('mail.lane', lane)));
 }
+
+const endsOf = (marks: readonly Marks[]): number[] => marks.map(({ high }) => high);
 
 /** A first start: what was routed before is carried over. */
 async function originOf(core: Core, inputs: readonly InputPartition[]): Promise<AccountingOrigin> {
@@ -61,7 +64,7 @@ async function originOf(core: Core, inputs: readonly InputPartition[]): Promise<
   const partitions = await Promise.all(
     inputs.map(async ({ topic, partition }) => ({ topic, partition, position: await log.committed(GROUP, topic, partition) })),
   );
-  return { incarnation: log.incarnation, laneEnds: await laneEnds(core), partitions };
+  return { incarnation: log.incarnation, laneEnds: endsOf(await laneMarks(core)), partitions };
 }
 
 /** Lanes and partitions that were added since. */
@@ -133,17 +136,18 @@ function follow(core: Core, counting: Counting, number: number): void {
 async function keepCount(core: Core, counting: Counting): Promise<void> {
   const { log, blobs } = core.deps;
   const { accounting, inputs, epoch, saved, sources } = counting;
-  for (const input of inputs) {
-    const { topic, partition } = input;
-    const offset = await log.committed(GROUP, topic, partition);
-    accounting.committed({ topic, partition, offset }, await laneEnds(core));
+  const committed = await Promise.all(inputs.map(({ topic, partition }) => log.committed(GROUP, topic, partition)));
+  const marks = await laneMarks(core);
+  for (const [index, offset] of committed.entries()) {
+    const input = inputs[index];
+    if (input === undefined) continue;
+    accounting.committed({ topic: input.topic, partition: input.partition, offset }, endsOf(marks));
     input.committed = offset;
   }
   const first = core.lanes.find(({ number }) => number === 0);
   if (!accounting.isReplayed || counting.stopping.signal.aborted || first === undefined || !core.mayAct(first)) return;
   noteSaved(counting, await saveCheckpoint(blobs, { epoch, checkpoint: accounting.checkpoint(), saved }));
-  for (const { is, view } of sources.values())
-    if (is === 'followed') view.fold.historyStarts((await log.marks('mail.lane', view.number)).low);
+  for (const { is, view } of sources.values()) if (is === 'followed') view.fold.historyStarts(marks[view.number]?.low ?? 0);
 }
 
 function report(core: Core, { accounting, sources }: Counting): AccountingReport | undefined {

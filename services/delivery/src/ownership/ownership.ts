@@ -69,6 +69,8 @@ function createMember({ config, log, ownerName, cluster }: DeliveryDeps, incarna
   });
 }
 
+type Act = (actions: readonly LeaseAction[]) => void;
+
 /** Never repeated here: the member asks again. */
 function append(owning: Owning, { id, kinds }: LeaseAction & { readonly do: 'append' }): void {
   const { core, member, reader } = owning;
@@ -119,7 +121,7 @@ function lose(owning: Owning, { lane: number, epoch, reason }: LeaseAction & { r
   if (lane !== undefined) giveAway(owning, lane);
 }
 
-function startDrain(owning: Owning, { lane: number, epoch }: Reign, act: (actions: readonly LeaseAction[]) => void): void {
+function startDrain(owning: Owning, { lane: number, epoch }: Reign, act: Act): void {
   const { core, member, opening, now } = owning;
   const lane = laneAt(owning, number);
   core.deps.logger.info({ lane: number }, 'delivery.lane.draining');
@@ -144,7 +146,7 @@ function halt({ core }: Owning, reason: string): void {
 }
 
 /** Does what the member wants, in order. */
-function createActing(owning: () => Owning): (actions: readonly LeaseAction[]) => void {
+function createActing(owning: () => Owning): Act {
   const perform = (action: LeaseAction): void => {
     const it = owning();
     if (action.do === 'append') append(it, action);
@@ -158,7 +160,7 @@ function createActing(owning: () => Owning): (actions: readonly LeaseAction[]) =
     else if (action.do === 'left') it.hasLeft = true;
     else if (action.do === 'halt') halt(it, action.reason);
   };
-  const act = (actions: readonly LeaseAction[]): void => {
+  const act: Act = (actions) => {
     for (const action of actions) perform(action);
     if (actions.length > 0) tellChange(owning());
   };
@@ -178,7 +180,7 @@ interface Ticking {
   go(): void;
 }
 
-function createTicking(owning: () => Owning, o: { act: (actions: readonly LeaseAction[]) => void; before: () => void }): Ticking {
+function createTicking(owning: () => Owning, o: { act: Act; before: () => void }): Ticking {
   let callOff: (() => void) | undefined;
   let isOver = true;
   const tick = () => {
@@ -204,6 +206,39 @@ function createTicking(owning: () => Owning, o: { act: (actions: readonly LeaseA
     stop() {
       isOver = true;
       callOff?.();
+    },
+  };
+}
+
+/** More came while the lane changed hands than its last owner has told. */
+const OVER_BUDGET = 1.25;
+const isTooMuch = ({ lanes, deps }: Core): boolean =>
+  lanes.reduce((sum, { fold }) => sum + fold.liveRecipients, 0) > OVER_BUDGET * deps.config.delivery.recipientBudget;
+
+/** What a lane tells of itself, besides what others want to know. On one machine nobody else could take what is given up. */
+function createLaneHooks(owning: () => Owning, hooks: OwnershipOptions['hooks'], act: Act): LaneHooks {
+  const giveUp = (lane: Lane, reason: 'halted' | 'too many recipients') => {
+    const { core, member, troubles, now } = owning();
+    troubles.set(lane.number, lane.trouble || reason);
+    core.deps.logger.error({ lane: lane.number, reason }, 'delivery.lane.given_up');
+    giveAway(owning(), lane);
+    act(member.giveUp(reignOf(lane), reason, now()));
+  };
+  return {
+    ...hooks,
+    mayOwn: (lane) => owning().core.mayAct(lane),
+    onOutdated(lane) {
+      const { member, now } = owning();
+      act(member.outdated(reignOf(lane), lane.fold.epoch, now()));
+    },
+    onHalted(lane) {
+      hooks.onHalted(lane);
+      if (!owning().isAlone) giveUp(lane, 'halted');
+    },
+    onBatch(lane) {
+      const { isAlone, core } = owning();
+      if (!isAlone && lane.state === 'replaying' && isTooMuch(core)) giveUp(lane, 'too many recipients');
+      hooks.onBatch(lane);
     },
   };
 }
@@ -235,18 +270,7 @@ function createOwning(core: Core, { projection, hooks, pump }: OwnershipOptions)
   });
   const owning: Owning = {
     ...{ core, member, reader, isAlone, incarnation, projection, now },
-    hooks: {
-      ...hooks,
-      mayOwn: (lane) => core.mayAct(lane),
-      onOutdated: (lane) => act(member.outdated(reignOf(lane), lane.fold.epoch, now())),
-      onHalted(lane) {
-        hooks.onHalted(lane);
-        if (isAlone) return;
-        owning.troubles.set(lane.number, lane.trouble);
-        giveAway(owning, lane);
-        act(member.giveUp(reignOf(lane), 'halted', now()));
-      },
-    },
+    hooks: createLaneHooks(() => owning, hooks, act),
     opening: new Map(),
     started: new WeakSet(),
     formers: new Set(),
