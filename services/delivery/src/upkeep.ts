@@ -37,6 +37,9 @@ async function tendLanes(core: Core, projection: Projection, ownership: Ownershi
     if (lane.state === 'live') await moveOldest(core, lane, await trimLane(core, lane, { low, trimmable: ownership.trimmable(lane) }));
 }
 
+/** What one worker does for all is done by the owner of lane 0. */
+const isFirst = (core: Core): boolean => core.lanes.some((lane) => lane.number === 0 && core.mayAct(lane));
+
 /** Rings when the count is off twice in a row: a record that is read in one topic and not yet in the other is no loss. */
 function createAuditor({ deps }: Core, projection: Projection): () => void {
   let wasOff = false;
@@ -68,9 +71,9 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
     census = takeCensus(core);
     await attempt(core, 'accounting', () => projection.keep());
     audit();
-    if (!isStopped) await attempt(core, 'log', () => control.tend());
+    if (!isStopped && isFirst(core)) await attempt(core, 'log', () => control.tend());
     if (!isStopped) await attempt(core, 'lane', () => tendLanes(core, projection, ownership));
-    for (const input of projection.inputs) if (!isStopped) await attempt(core, 'log', () => trimInput(core, input));
+    for (const input of projection.inputs) if (!isStopped && isFirst(core)) await attempt(core, 'log', () => trimInput(core, input));
     if (isStopped || clock.nowMs() - sweptAtMs < sweepEveryMs) return;
     sweptAtMs = clock.nowMs();
     await attempt(core, 'sweep', () => sweepBlobs(core, projection));

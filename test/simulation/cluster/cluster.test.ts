@@ -172,3 +172,31 @@ test('a worker takes no lanes above its budget of recipients; they ring until an
   assert.equal(owned() + lanesOf(cluster, cluster.workers[2]), LANES);
   await cluster.end();
 });
+
+test('what is suspended is so everywhere within 2 s, also at a worker that stood still while the topic was trimmed', async () => {
+  const cluster = await createRunning(['w1', 'w2']);
+  const first = cluster.workers.find(({ incarnation }) => incarnation === cluster.truth.ownerOf(0));
+  const second = cluster.workers.find((worker) => worker !== first);
+  const scopesOf = async (worker: WorkerProcess | undefined) =>
+    (await worker?.delivery.queue.suspensions())?.suspensions.map(({ scope }) => scope);
+  await first?.delivery.queue.suspend({ scope: 'domain:d1.test', reason: '' });
+  await cluster.time.pass(2_000);
+  assert.deepEqual(await scopesOf(second), ['domain:d1.test']);
+  second?.life.pause(30_000);
+  await first?.delivery.queue.resume({ scope: 'domain:d1.test' });
+  await first?.delivery.queue.suspend({ scope: 'domain:d2.test', reason: '' });
+  for (let round = 0; round < 600; round++) {
+    await first?.delivery.queue.suspend({ scope: 'domain:d3.test', reason: '' });
+    await first?.delivery.queue.resume({ scope: 'domain:d3.test' });
+  }
+  await cluster.time.pass(29_000);
+  assert.ok((await cluster.log.marks('mail.control', 0)).low > 1000);
+  await cluster.time.pass(60_000);
+  assert.deepEqual(await scopesOf(second), ['domain:d2.test']);
+  await cluster.submit(EVERY);
+  await cluster.time.pass(5_000);
+  assert.equal(cluster.truth.taken(`M${'0'.repeat(25)}`, 'x@d2.test'), 0);
+  await second?.delivery.queue.resume({ scope: 'domain:d2.test' });
+  await cluster.time.pass(2_000);
+  await finish(cluster);
+});

@@ -3,8 +3,8 @@ import { type LogRecord, OffsetGap } from '@angarium/log';
 import { decodeRecord, encodeRecord, type Suspension } from '@angarium/records';
 import type { DeliveryDeps } from '../deps.ts';
 import { createAwaiting } from '../log/awaiting.ts';
-import { followRecords, readRecords } from '../log/following.ts';
-import { crash, reasonOf } from '../pause.ts';
+import { type Following, followRecords, readRecords } from '../log/following.ts';
+import { backoffMs, crash, pause, reasonOf } from '../pause.ts';
 
 /** `mail.control` as delivery sees it: what is suspended, and the newest lane table. */
 export interface Control {
@@ -40,10 +40,53 @@ function applyRecord(fold: ControlFold, { offset, value }: LogRecord): readonly 
   return [...fold.suspensions.values()].filter(({ scope }) => !before.has(scope));
 }
 
+/** Suspensions that begin or end from one state to another. */
+function changesBetween(before: ControlFold, after: ControlFold): readonly Suspension[] {
+  const begun = [...after.suspensions.values()].filter(({ scope }) => !before.suspensions.has(scope));
+  const ended = [...before.suspensions.values()].filter(({ scope }) => !after.suspensions.has(scope));
+  return [...begun, ...ended.map((suspension) => ({ ...suspension, suspended: false }))];
+}
+
+async function readAfresh(deps: DeliveryDeps, signal: AbortSignal): Promise<{ readonly fresh: ControlFold; readonly position: number }> {
+  const fresh = createControlFold();
+  const apply = (records: readonly LogRecord[]) => {
+    for (const record of records) applyRecord(fresh, record);
+  };
+  const { low } = await deps.log.marks(AT.topic, AT.partition);
+  return { fresh, position: await readRecords(deps, { ...AT, from: low, signal, apply }) };
+}
+
+/** Follows the topic. Who was overtaken by a trim, because it stood still, reads what is left anew: a snapshot says it all. */
+async function followAnew(
+  deps: DeliveryDeps,
+  from: number,
+  o: Omit<Following, 'topic' | 'partition' | 'from'> & { anew: () => Promise<number> },
+) {
+  let isLost = false;
+  const onTrouble = (error: unknown): boolean => {
+    isLost = error instanceof OffsetGap;
+    return o.onTrouble(error) && !isLost;
+  };
+  let position = from;
+  do {
+    isLost = false;
+    await followRecords(deps, { ...AT, from: position, signal: o.signal, apply: o.apply, onTrouble });
+    for (let failures = 0; isLost && !o.signal.aborted; failures++) {
+      try {
+        position = await o.anew();
+        break;
+      } catch (error) {
+        o.onTrouble(error);
+      }
+      await pause(deps.clock, backoffMs(failures, deps.config.delivery.appendMaxRetryMs), o.signal);
+    }
+  } while (isLost && !o.signal.aborted);
+}
+
 /** `onSuspension`: a scope is suspended, or no longer; also, before `start` resolves, for what the log already says. */
 export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Suspension) => void): Control {
   const { log, logger } = deps;
-  const fold = createControlFold();
+  let fold = createControlFold();
   const stopping = new AbortController();
   const { signal } = stopping;
   const awaiting = createAwaiting();
@@ -51,6 +94,7 @@ export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Sus
   let ended: Promise<void> = Promise.resolve();
 
   const apply = (records: readonly LogRecord[]): void => {
+    trouble = '';
     for (const record of records) {
       for (const suspension of applyRecord(fold, record)) onSuspension(suspension);
       awaiting.reached(record.offset + 1);
@@ -59,17 +103,28 @@ export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Sus
   const onTrouble = (error: unknown): boolean => {
     trouble = `${AT.topic}: ${reasonOf(error)}`;
     logger.error({ reason: reasonOf(error) }, 'delivery.control.failed');
-    return !(error instanceof OffsetGap);
+    return true;
+  };
+  const anew = async (): Promise<number> => {
+    const { fresh, position } = await readAfresh(deps, signal);
+    const changes = changesBetween(fold, fresh);
+    fold = fresh;
+    trouble = '';
+    for (const change of changes) onSuspension(change);
+    awaiting.reached(position);
+    return position;
   };
   return {
-    fold,
+    get fold() {
+      return fold;
+    },
     get trouble() {
       return trouble;
     },
     async start() {
       const { low } = await log.marks(AT.topic, AT.partition);
       const from = await readRecords(deps, { ...AT, from: low, signal, apply });
-      ended = followRecords(deps, { ...AT, from, signal, apply, onTrouble });
+      ended = followAnew(deps, from, { signal, apply, onTrouble, anew });
       ended.catch(crash);
     },
     async stop() {

@@ -78,8 +78,10 @@ export function createNotifier(core: Core): Notifier {
   const work = async (lane: Lane, notifyId: string): Promise<void> => {
     for (let failures = 0; !stopping.signal.aborted && lane.state === 'live'; failures++) {
       try {
-        await handOver(core, lane, notifyId);
-        return;
+        if (core.mayAct(lane)) {
+          await handOver(core, lane, notifyId);
+          return;
+        }
       } catch (error) {
         if (stopping.signal.aborted) return;
         core.meters.ownFaults.inc({ fault: 'notify' });
