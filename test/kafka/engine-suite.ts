@@ -113,6 +113,20 @@ export function engineSuite(brokers: () => Brokers): void {
     await living.close();
   });
 
+  test('partitions that are added are consumed without a restart', async () => {
+    const trial = await createTrial(brokers().addresses, { partitions: { 'mail.in': 2 } });
+    const log = await trial.open();
+    const member = startMember(log, { busy: new Set(), workMs: 0 });
+    await log.append('mail.in', 0, [text('a')]);
+    await until('the member works', () => member.handled.length === 1);
+    await createTopics({ ...trial.options, partitions: { 'mail.in': 3 } });
+    const other = await trial.open({ partitions: { 'mail.in': 3 } });
+    await other.append('mail.in', 2, [text('b')]);
+    await until('the new partition is consumed', () => member.handled.includes('2/0'));
+    await member.stop();
+    await Promise.all([log.close(), other.close()]);
+  });
+
   test('a lane that another process trimmed is a gap to its follower, never a jump', async () => {
     const trial = await createTrial(brokers().addresses, { partitions: { 'mail.lane': 1 } });
     const log = await trial.open();
@@ -239,7 +253,7 @@ export function engineSuite(brokers: () => Brokers): void {
 
   test('an idle member with 128 followed lanes costs less than 3 % of a core', { timeout: 60_000 }, async (t) => {
     const trial = await createTrial(brokers().addresses, { partitions: { 'mail.in': 24, 'mail.lane': 128 } });
-    const log = await trial.open();
+    const log = await trial.open({ metadataMs: 60_000, heartbeatMs: 1000 });
     const stop = new AbortController();
     const member = log.consume({
       group: 'g',

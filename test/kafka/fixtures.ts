@@ -25,6 +25,7 @@ export const TRIAL = {
   sessionTimeoutMs: 6000,
   heartbeatMs: 500,
   rebalanceTimeoutMs: 20_000,
+  metadataMs: 1000,
   logger: quiet,
 } as const;
 

@@ -1,4 +1,5 @@
 import { describe } from 'node:test';
+import { commandSuite } from './command-suite.ts';
 import { engineSuite } from './engine-suite.ts';
 import { failuresSuite } from './failures-suite.ts';
 import { hasBrokers, isExisting, kafkaContract, useBrokers } from './fixtures.ts';
@@ -9,6 +10,7 @@ if (hasBrokers('Kafka, three brokers'))
     const brokers = useBrokers({ count: 3, mayBeShared: true });
     kafkaContract('three brokers', brokers);
     engineSuite(brokers);
+    commandSuite(brokers);
     // An existing cluster is not ours to stop.
     if (!isExisting) failuresSuite(brokers);
   });

@@ -10,6 +10,8 @@ import type { Subscriptions } from './subscriptions.ts';
 export interface GroupsOptions extends MembershipOptions {
   readonly logger: KafkaLogger;
   readonly heartbeatMs: number;
+  /** How often topics are looked at for new partitions. */
+  readonly metadataMs: number;
   /** Positions are committed at most this often. */
   readonly commitGapMs: number;
 }
@@ -179,6 +181,7 @@ async function startOf({ deps, membership, generation }: Round): Promise<Start> 
 async function beat(round: Round, o: { readonly isOver: AbortSignal; readonly onStanding: (standing: Standing) => void }): Promise<void> {
   const { cluster, options } = round.deps;
   let heardMs = performance.now();
+  let lookedMs = heardMs;
   while (!cluster.isClosed()) {
     await pause(options.heartbeatMs, undefined, { signal: o.isOver }).catch(() => {});
     if (o.isOver.aborted) return;
@@ -187,6 +190,10 @@ async function beat(round: Round, o: { readonly isOver: AbortSignal; readonly on
       heardMs = performance.now();
       if (standing !== 'good') o.onStanding(standing);
       if (standing === 'lost') return;
+      if (heardMs - lookedMs < options.metadataMs) continue;
+      lookedMs = heardMs;
+      await cluster.refresh();
+      if (round.membership.partitions() !== round.generation.partitions) o.onStanding('changing');
     } catch (error) {
       options.logger.warn({ group: round.group.group, reason: String(error) }, 'log.group.heartbeat_failed');
       if (performance.now() - heardMs < options.sessionTimeoutMs) continue;

@@ -27,6 +27,8 @@ export interface KafkaLogOptions extends ClusterOptions {
   readonly sessionTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly rebalanceTimeoutMs: number;
+  /** How often a group looks for partitions that were added. */
+  readonly metadataMs: number;
   /** The incarnation that a record of `mail.control` tells, if it does; left out: the incarnation is 1. */
   readonly incarnationOf?: (record: Uint8Array) => number | undefined;
   /** Called for each batch that is durable. */
@@ -205,6 +207,7 @@ function createLog(opened: Opened): Log {
     marks: async (topic, partition) => reads.marks(placeOf(topic, partition)),
     trim: createTrim(parts),
     consume: async (group) => {
+      for (const topic of group.topics) placeOf(topic, 0);
       const running = consumeAsGroup({ cluster, reads, subscriptions, closed: closed.signal, options: groupsOptions }, group);
       consuming.add(running);
       await running.finally(() => consuming.delete(running));

@@ -63,13 +63,18 @@ function createBench(changes: Partial<Record<string, (args: object) => unknown>>
   return { asked, membership: new Membership(createFakeCluster([1, 1], answer), REF, OPTIONS) };
 }
 
-const GENERATION = { id: 4, member: 'me', assigned: [] };
+const GENERATION = { id: 4, member: 'me', partitions: 2, assigned: [] };
 const POSITION = { topic: 'mail.in', partition: 0, offset: 7 };
 
 test('a member joins under the name that the coordinator gave it, and gets all partitions when it is alone', async () => {
   const { membership, asked } = createBench();
   const generation = await membership.join(new AbortController().signal);
-  assert.deepEqual(generation, { id: 4, member: 'me', assigned: [0, 1].map((partition) => ({ topic: 'mail.in', partition })) });
+  assert.deepEqual(generation, {
+    id: 4,
+    member: 'me',
+    partitions: 2,
+    assigned: [0, 1].map((partition) => ({ topic: 'mail.in', partition })),
+  });
   assert.deepEqual(asked, ['GroupCoordinator', 'JoinGroup', 'JoinGroup', 'SyncGroup']);
 });
 

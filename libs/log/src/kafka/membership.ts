@@ -16,6 +16,8 @@ export interface MembershipOptions {
 export interface Generation {
   readonly id: number;
   readonly member: string;
+  /** Partitions of all topics, as this member knew them. */
+  readonly partitions: number;
   readonly assigned: readonly PartitionRef[];
 }
 
@@ -182,6 +184,11 @@ export class Membership {
     );
   }
 
+  /** Partitions of all topics, as far as is known. */
+  partitions(): number {
+    return this.#all().length;
+  }
+
   async leave(): Promise<void> {
     if (this.#member === '') return;
     const args = { groupId: this.#ref.group, memberId: this.#member, groupInstanceId: null };
@@ -251,16 +258,19 @@ export class Membership {
   /** The leader of the group deals the partitions out; all learn what they got. */
   async #sync({ generationId, leaderId, members }: Joined, signal: AbortSignal): Promise<Generation | undefined> {
     const member = this.#member;
+    // Partitions that were added are dealt out too.
+    if (leaderId === member) await this.#cluster.refresh();
     const names = members.map(({ memberId }) => memberId);
-    const shares = leaderId === member ? [...assign(names, this.#partitions())] : [];
+    const shares = leaderId === member ? [...assign(names, this.#all())] : [];
     const groupAssignment = shares.map(([memberId, share]) => ({ memberId, memberAssignment: encodeAssignment(share) }));
     const args = { groupId: this.#ref.group, generationId, memberId: member, groupAssignment };
     const { rebalanceTimeoutMs: timeoutMs } = this.#options;
     const synced = await this.#ask<Synced>({ name: 'SyncGroup', args, codeOf: plainCode, timeoutMs }, signal);
-    return this.#isIn(synced.errorCode) ? { id: generationId, member, assigned: decodeAssignment(synced.memberAssignment) } : undefined;
+    if (!this.#isIn(synced.errorCode)) return undefined;
+    return { id: generationId, member, partitions: this.partitions(), assigned: decodeAssignment(synced.memberAssignment) };
   }
 
-  #partitions(): readonly PartitionRef[] {
+  #all(): readonly PartitionRef[] {
     return this.#ref.topics.flatMap((topic) => (this.#cluster.partitionsOf(topic) ?? []).map((_, partition) => ({ topic, partition })));
   }
 

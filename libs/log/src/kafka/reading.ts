@@ -25,6 +25,8 @@ export class Reading implements Subscription {
   readonly key: string;
   /** Offset that is fetched next. */
   position: number;
+  /** Append time of the newest record that was fetched. */
+  appendedAtMs = 0;
   /** Octets of values in the buffer. */
   octets = 0;
   /** Part of a request that is on its way. */
@@ -70,6 +72,7 @@ export class Reading implements Subscription {
     this.#buffered.push(...records);
     this.octets += records.reduce((sum, { value }) => sum + value.length, 0);
     this.position = last.offset + 1;
+    this.appendedAtMs = last.appendedAtMs;
     this.wake();
   }
 

@@ -71,6 +71,14 @@ test('values beyond the wanted octets are left out, but one record always comes'
   assert.deepEqual(texts(log, { maxOctets: 6 }), ['0:aa', '1:bb', '2:cc']);
 });
 
+test('the time of the append does not go back where the clock of a new leader is behind', () => {
+  const log = Buffer.concat([5, 3, 9].map((atMs, base) => kept([text('a')], { base, atMs })));
+  const times = (sinceMs?: number) =>
+    decodeRecordBatches(log, { ...ALL, ...(sinceMs === undefined ? {} : { sinceMs }) }, 'topic/0').map(({ appendedAtMs }) => appendedAtMs);
+  assert.deepEqual(times(), [5, 5, 9]);
+  assert.deepEqual(times(7), [7, 7, 9]);
+});
+
 test('a batch that was cut off at the end of a response is left out, at each length', () => {
   const first = kept([text('a')], { base: 0, atMs: 1 });
   const log = Buffer.concat([first, kept([text('b'), text('c')], { base: 1, atMs: 1 })]);

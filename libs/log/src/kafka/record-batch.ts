@@ -107,6 +107,8 @@ export interface WantedRecords {
   readonly from: number;
   /** Values beyond this are left out, but one record always comes. */
   readonly maxOctets: number;
+  /** Append time of the record before: the clock of a new leader may be behind, and time does not go back. */
+  readonly sinceMs?: number;
 }
 
 interface BatchView {
@@ -127,13 +129,14 @@ function checkBatch(batch: BatchView): void {
   if (compression !== 0) throw damaged(batch, 'is compressed: set compression.type=producer on the topic');
 }
 
-function readBatch(batch: BatchView, { from, maxOctets }: WantedRecords, into: LogRecord[]): number {
+function readBatch(batch: BatchView, { from, maxOctets, sinceMs = 0 }: WantedRecords, into: LogRecord[]): number {
   const { octets, base } = batch;
   checkBatch(batch);
   const attributes = octets.readInt16BE(CRC_COVERS_FROM);
   if (attributes & CONTROL) return maxOctets;
   const isLogTime = (attributes & LOG_APPEND_TIME) !== 0;
-  const appendedAtMs = readInt64(octets, isLogTime ? MAX_TIMESTAMP_AT : BASE_TIMESTAMP_AT);
+  const stampedMs = readInt64(octets, isLogTime ? MAX_TIMESTAMP_AT : BASE_TIMESTAMP_AT);
+  const appendedAtMs = Math.max(stampedMs, into.at(-1)?.appendedAtMs ?? sinceMs);
   const cursor = new Cursor(octets, HEADER_OCTETS);
   let room = maxOctets;
   for (let left = octets.readInt32BE(COUNT_AT); left > 0; left--) {

@@ -18,10 +18,10 @@ const RESPONSE_MAX_OCTETS = 4 * 1024 ** 2;
 const SHARE_MIN_OCTETS = 64 * 1024;
 const SHARE_MAX_OCTETS = 1024 ** 2;
 /** The second request of a broker serves partitions that came while the long one waits; it waits little, to take in more. */
-const CATCH_UP_WAIT_MS = 50;
+const CATCH_UP_WAIT_MS = 25;
 /** A broker is asked at most this often while records come in little by little. */
 const FETCH_GAP_MS = 5;
-const RETRY_MS = 250;
+const RETRY_MS = 100;
 
 /** One connection to a broker for fetches, and when the request that runs on it is answered at the latest. */
 interface Line {
@@ -131,8 +131,10 @@ export class Subscriptions {
     for (const [node, readings] of this.#hungry()) {
       const { poll, catchUp } = this.#linesOf(node);
       const leftMs = Math.max(0, poll.untilMs - performance.now());
-      if (!poll.isBusy) void this.#fetch(node, poll, readings);
-      else if (!catchUp.isBusy) void this.#fetch(node, catchUp, readings, Math.min(CATCH_UP_WAIT_MS, Math.floor(leftMs)));
+      // The long request starts when the short one has ended, so that it takes in all: else they share the partitions for good.
+      if (catchUp.isBusy) continue;
+      if (poll.isBusy) void this.#fetch(node, catchUp, readings, Math.min(CATCH_UP_WAIT_MS, Math.floor(leftMs)));
+      else void this.#fetch(node, poll, readings);
     }
   }
 
@@ -175,7 +177,8 @@ export class Subscriptions {
   #receive(reading: Reading, { errorCode, octets }: Fetched): void {
     if (errorCode === 0) {
       try {
-        reading.take(decodeRecordBatches(octets, { from: reading.position, maxOctets: Number.POSITIVE_INFINITY }, reading.key));
+        const { position: from, appendedAtMs: sinceMs, key } = reading;
+        reading.take(decodeRecordBatches(octets, { from, maxOctets: Number.POSITIVE_INFINITY, sinceMs }, key));
       } catch (error) {
         reading.fail(error);
       }

@@ -149,10 +149,19 @@ function replicaProblems(name: string, states: readonly PartitionState[], promis
     return [
       `${name} has ${fewest} of ${promise.replicationFactor} promised replicas: reassign its partitions, or lower kafka.replicationFactor`,
     ];
-  const short = states.filter(({ isr }) => isr.length < promise.minInSyncReplicas).length;
-  return short > 0
-    ? [`${name}: ${short} partitions have fewer than ${promise.minInSyncReplicas} replicas in sync: start the missing brokers`]
-    : [];
+  return [];
+}
+
+/** A broker that is down breaks no promise: appends wait for it or fail, and readiness stays. */
+function syncWarnings(cluster: Cluster, options: TopicsOptions): string[] {
+  return wantedOf(options).flatMap(([topic]) => {
+    const states = cluster.partitionsOf(cluster.nameOf(topic)) ?? [];
+    const short = states.filter(({ isr }) => isr.length < options.minInSyncReplicas).length;
+    if (short === 0) return [];
+    return [
+      `${cluster.nameOf(topic)}: ${short} partitions have fewer than ${options.minInSyncReplicas} replicas in sync: start the missing brokers`,
+    ];
+  });
 }
 
 function settingProblems(name: string, found: ReadonlyMap<string, string | null>, promise: TopicsPromise): string[] {
@@ -214,7 +223,11 @@ export async function checkTopics(options: TopicsOptions): Promise<TopicsReport>
     return { problems: ['kafka.minInSyncReplicas is larger than kafka.replicationFactor: nothing could be accepted'], warnings: [] };
   return withCluster(options, async (cluster) => {
     const problems = await topicProblems(cluster, options);
-    const warnings = [...(await brokerWarnings(cluster, options)), ...(await positionWarnings(cluster, options))];
+    const warnings = [
+      ...syncWarnings(cluster, options),
+      ...(await brokerWarnings(cluster, options)),
+      ...(await positionWarnings(cluster, options)),
+    ];
     if (minInSyncReplicas === replicationFactor && replicationFactor > 1)
       warnings.push('kafka.minInSyncReplicas equals kafka.replicationFactor: nothing is accepted while any one broker is down');
     return { problems, warnings };

@@ -40,4 +40,5 @@ export const kafkaSchema = z.strictObject({
   sessionTimeoutMs: durationMs.default(10_000).describe('A routing process that is not heard of for so long is dead to its group.'),
   heartbeatMs: durationMs.default(1000).describe('How often a routing process tells its group that it lives.'),
   rebalanceTimeoutMs: durationMs.default(60_000).describe('How long the group waits at a change for batches that still run.'),
+  metadataMs: durationMs.default(60_000).describe('How often a routing process looks for partitions that were added.'),
 });
