@@ -1,4 +1,4 @@
-import { mkdtemp, statfs } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -54,11 +54,31 @@ export async function createTrial(brokers: readonly string[], changes: Partial<K
   return { options, open: (more = {}) => openKafkaLog({ ...options, ...more }) };
 }
 
+/** Folders of runs that were killed: nobody else gives their memory back. */
+async function removeLeftovers(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const [, owner] = /^angarium-kafka-(\d+)-/.exec(name) ?? [];
+    if (owner === undefined || isAlive(Number(owner))) continue;
+    await rm(join(parent, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
 /** A new folder, in memory where there is plenty: brokers write to hundreds of files at once, and a busy disk makes them wait. */
 export async function brokersFolder(): Promise<string> {
   const memory = await statfs('/dev/shm').catch(() => undefined);
   const isLarge = memory !== undefined && memory.bavail * memory.bsize > 2 * 1024 ** 3;
-  return mkdtemp(join(isLarge ? '/dev/shm' : tmpdir(), 'angarium-kafka-'));
+  const parent = isLarge ? '/dev/shm' : tmpdir();
+  await removeLeftovers(parent);
+  return mkdtemp(join(parent, `angarium-kafka-${process.pid}-`));
 }
 
 /**
