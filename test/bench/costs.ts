@@ -5,7 +5,7 @@ export type Costs = Readonly<Record<string, number>>;
 export const TOLERANCES: Costs = {
   // What rides in which batch depends on the clock a little.
   'batches per message': 0.2,
-  'system calls per message': 0.15,
+  'system calls per message': 0.3,
   'minor collections per message': 0.3,
   'heap octets per queued message': 0.3,
 };
