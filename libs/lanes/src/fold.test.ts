@@ -241,6 +241,27 @@ test('what is in doubt is held, these recipients only, until the fact or the ins
   assert.deepEqual([change.rescheduled.length, held()], [1, [0, 0]]);
 });
 
+test('a hold does not end with another transaction: one of an earlier owner, or a late copy of the one before', () => {
+  const journal = createJournal();
+  journal.append(owner(1));
+  journal.append(enqueued('A', ['a@x']));
+  journal.append(owner(2));
+  journal.append({ $case: 'inDoubt', value: { epoch: 2, queueId: 'A', addresses: ['a@x'], untilMs: 50_000 } });
+  journal.append(owner(3));
+  const held = () => journal.fold.messages.get('A')?.recipients.get('a@x')?.heldUntilMs;
+  assert.deepEqual(journal.append(deferred('A', ['a@x'], { epoch: 1 })).rescheduled, []);
+  assert.equal(held(), 50_000);
+  journal.append(deferred('A', ['a@x'], { epoch: 2 }));
+  assert.equal(held(), 0);
+  const first = deferred('A', ['a@x'], { epoch: 3, attempts: 2 });
+  journal.append(first);
+  journal.append({ $case: 'inDoubt', value: { epoch: 3, queueId: 'A', addresses: ['a@x'], untilMs: 60_000 } });
+  journal.append(first);
+  assert.equal(held(), 60_000);
+  journal.append(deferred('A', ['a@x'], { epoch: 3, attempts: 3 }));
+  assert.equal(held(), 0);
+});
+
 test('orders: delete is final, expire is left to delivery, flush makes due', () => {
   const { append, fold } = createJournal();
   append(enqueued('A', ['a@x', 'b@x', 'c@x']));

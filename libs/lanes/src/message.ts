@@ -92,6 +92,7 @@ interface Rare {
   orcpt: string;
   verdict: LiveRecipient['verdict'];
   heldUntilMs: number;
+  heldEpoch: number;
   expiryForced: boolean;
   notifyId: string;
   delayNotified: boolean;
@@ -101,6 +102,7 @@ const USUAL: Readonly<Rare> = {
   orcpt: '',
   verdict: undefined,
   heldUntilMs: 0,
+  heldEpoch: 0,
   expiryForced: false,
   notifyId: '',
   delayNotified: false,
@@ -162,6 +164,13 @@ export class HeldRecipient implements LiveRecipient {
   }
   set heldUntilMs(value: number) {
     this.#change('heldUntilMs', value);
+  }
+  /** Of the owner that holds it. */
+  get heldEpoch() {
+    return (this.#rare ?? USUAL).heldEpoch;
+  }
+  set heldEpoch(value: number) {
+    this.#change('heldEpoch', value);
   }
   get expiryForced() {
     return (this.#rare ?? USUAL).expiryForced;

@@ -27,6 +27,7 @@ export function applyInDoubt(step: Step, { epoch, queueId, addresses, untilMs }:
   if (untilMs <= step.atMs || addresses.length === 0) return;
   for (const recipient of waiting(step, queueId, addresses)) {
     recipient.heldUntilMs = Math.max(recipient.heldUntilMs, untilMs);
+    recipient.heldEpoch = Math.max(recipient.heldEpoch, epoch);
     step.change.rescheduled.push(recipient);
   }
 }

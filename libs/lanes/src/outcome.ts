@@ -52,9 +52,10 @@ interface OutcomePart {
 }
 
 function applyDeferral(step: Step, recipient: HeldRecipient, { outcome, part, current, lastOutcome }: OutcomePart): void {
-  const wasHeld = recipient.heldUntilMs > 0;
-  // Whoever wrote it: the transaction that the hold waited for has ended.
-  recipient.heldUntilMs = 0;
+  // Whoever wrote it: the transaction that the hold waited for has ended. One of an earlier owner, or before it, was another one.
+  const endsHold = outcome.epoch >= recipient.heldEpoch && part.attempts > recipient.attempts;
+  const wasHeld = recipient.heldUntilMs > 0 && endsHold;
+  if (endsHold) recipient.heldUntilMs = 0;
   const attempt = hashAttempt(outcome.attemptId);
   const isOld = !current || part.attempts < recipient.attempts || recipient.attempt === attempt;
   if (recipient.state !== 'waiting' || isOld) {

@@ -136,8 +136,9 @@ async function end(life: Life): Promise<void> {
   cluster.calm();
   if (cluster.running().length === 0) cluster.join('w1');
   await cluster.time.pass(60_000);
-  for (let leftMs = LONGEST_END_MS; leftMs > 0 && restlessness(cluster).length > 0; leftMs -= STEP_MS) await cluster.time.pass(STEP_MS);
-  faults.push(...restlessness(cluster), ...(await leftovers(cluster)), ...countMail(cluster), ...cluster.truth.faults, ...cluster.alarms);
+  const unrest = async () => [...restlessness(cluster), ...(await leftovers(cluster))];
+  for (let leftMs = LONGEST_END_MS; leftMs > 0 && (await unrest()).length > 0; leftMs -= STEP_MS) await cluster.time.pass(STEP_MS);
+  faults.push(...(await unrest()), ...countMail(cluster), ...cluster.truth.faults, ...cluster.alarms);
 }
 
 function optionsOf(chance: Chance): ClusterOptions {

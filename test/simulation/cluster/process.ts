@@ -89,6 +89,7 @@ function createView(o: Surroundings, incarnation: string, its: { life: Pausable;
     },
     async trim(topic, partition, below) {
       if (life.isKilled) return never();
+      truth.look();
       if (topic === 'mail.lane') truth.trimmed(incarnation, partition);
       await passed(log.trim(topic, partition, below));
     },

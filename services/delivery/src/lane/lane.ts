@@ -130,6 +130,9 @@ function halt({ lane, deps, awaiting, hooks, announce }: Reader, reason: string)
 /** True: reading may be tried again. Records that are missing or cannot be read halt the lane untrimmed. */
 function survives(reader: Reader, error: unknown): boolean {
   if (reader.signal.aborted) return false;
+  // Who stood still is overtaken by the trims of the next owner, and learns from the leases that there is one.
+  const isOvertaken = error instanceof OffsetGap && reader.barrier < Number.POSITIVE_INFINITY && !reader.hooks.mayOwn(reader.lane);
+  if (isOvertaken) return true;
   if (error instanceof OffsetGap || error instanceof UnreadableRecord) {
     halt(reader, reasonOf(error));
     return false;
