@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -52,7 +52,7 @@ async function open(t?: TestContext) {
   t?.after(close);
   const folder = join(root, 'data/blobs');
   const failing = createFailingFiles(folder);
-  const reopen = (): Promise<BlobStore> => openFileBlobs({ folder, files: failing.files });
+  const reopen = (): Promise<BlobStore> => openFileBlobs({ folder, files: failing.files, isShared: false });
   const unfinished = () => readdir(join(folder, '.unfinished'));
   return { ...failing, folder, unfinished, blobs: await reopen(), reopen, close };
 }
@@ -142,10 +142,12 @@ test('a failed folder sync fails everybody who waits for that folder, and the ne
     await syncFolder(path);
   };
   let renames = 0;
-  state.fault = (step) => {
-    if (step === 'rename') renames++;
-    return step === 'syncFolder' ? 'EIO' : undefined;
+  const { rename } = files;
+  files.rename = async (from, to) => {
+    await rename(from, to);
+    renames++;
   };
+  state.fault = (step) => (step === 'syncFolder' ? 'EIO' : undefined);
   const puts = ['a', 'b', 'c'].map((name) => blobs.put(`in/${name}`, body('1')));
   while (renames < 3 || syncs < 1) await new Promise(setImmediate);
   await new Promise(setImmediate);
@@ -189,9 +191,63 @@ test('what a killed process left unfinished is removed at the start and never li
   for await (const { key } of blobs.list('')) assert.fail(key);
 });
 
+test('in a shared folder an opening leaves alone what another one is writing', async (t) => {
+  const { blobs, folder, files, unfinished } = await open(t);
+  const written = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const { rename } = files;
+  files.rename = async (from, to) => {
+    written.resolve();
+    await held.promise;
+    await rename(from, to);
+  };
+  const put = blobs.put('in/a', body('1'));
+  await written.promise;
+  const other = await openFileBlobs({ folder, isShared: true });
+  assert.equal((await unfinished()).length, 1);
+  held.resolve();
+  await put;
+  assert.equal(Buffer.from((await other.get('in/a')) ?? []).toString(), '1');
+});
+
+test('in a shared folder what nobody has written to for an hour is removed', async (t) => {
+  const { folder, unfinished } = await open(t);
+  const nowMs = Date.now();
+  for (const [name, ageMs] of Object.entries({ fresh: 3_590_000, old: 3_610_000 })) {
+    const path = join(folder, '.unfinished', name);
+    await writeFile(path, 'half');
+    await utimes(path, new Date(nowMs), new Date(nowMs - ageMs));
+  }
+  await openFileBlobs({ folder, isShared: true, nowMs: () => nowMs });
+  assert.deepEqual(await unfinished(), ['fresh']);
+});
+
+test('an opening goes on when a file that it is about to remove is finished meanwhile', async (t) => {
+  const { folder, files, unfinished } = await open(t);
+  for (const name of ['seen', 'removed']) await writeFile(join(folder, '.unfinished', name), 'half');
+  const takeAway = (gone: string) => async (path: string) => {
+    if (path.endsWith(gone)) await rm(path);
+  };
+  const early = takeAway('seen');
+  const late = takeAway('removed');
+  const racing: BlobFiles = {
+    ...files,
+    stat: async (path) => {
+      await early(path);
+      return stat(path);
+    },
+    remove: async (path) => {
+      await late(path);
+      await files.remove(path);
+    },
+  };
+  await openFileBlobs({ folder, files: racing, isShared: false });
+  assert.deepEqual(await unfinished(), []);
+});
+
 test('a read that fails for another reason than absence is an error, not an unknown key', async (t) => {
   const { folder, files } = await open(t);
   const read = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
-  const blobs = await openFileBlobs({ folder, files: { ...files, read } });
+  const blobs = await openFileBlobs({ folder, files: { ...files, read }, isShared: false });
   await assert.rejects(blobs.get('a'), { code: 'EIO' });
 });

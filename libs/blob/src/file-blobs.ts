@@ -8,8 +8,17 @@ import { type BlobBody, type BlobEntry, type BlobStore, BlobStoreFull, piecesOf 
 export interface FileBlobsOptions {
   /** Made where it is missing. */
   readonly folder: string;
+  /** Other processes write there too: what one of them is writing now is left alone at the start. */
+  readonly isShared: boolean;
   readonly files?: BlobFiles;
+  readonly nowMs?: () => number;
 }
+
+/**
+ * Age at which an unfinished file in a shared folder is nobody's any more. A body is written within seconds, on an ailing disk
+ * within minutes; the put of a process that stood still for longer fails when its file is gone, and nobody was told of success.
+ */
+const ABANDONED_AFTER_MS = 3_600_000;
 
 /** Folder of files that are being written; no key has a part that begins with a dot. */
 const UNFINISHED = '.unfinished';
@@ -70,19 +79,29 @@ function folderOf(prefix: string): string | undefined {
   return parts.every((part) => part !== '' && !part.startsWith('.')) ? parts.join('/') : undefined;
 }
 
+/** Removes what killed processes were writing. Others may finish or remove a file meanwhile. */
+async function removeUnfinished(unfinished: string, files: BlobFiles, beforeMs: number): Promise<void> {
+  for await (const { name } of await files.openFolder(unfinished)) {
+    const path = join(unfinished, name);
+    const found = await ifPresent(files.stat(path));
+    if (found && found.mtimeMs < beforeMs) await ifPresent(files.remove(path));
+  }
+}
+
 /**
  * Blobs as plain files, a file per key. A put writes and syncs a file of its own, renames it to the key and syncs the folder,
  * so that a key names either its old or its new body whatever happens. What a killed process left unfinished is removed at
- * the start. One process at a time.
+ * the start: in a folder of one process all of it, in a shared one what is older than an hour.
  */
-export async function openFileBlobs({ folder, files = diskFiles }: FileBlobsOptions): Promise<BlobStore> {
+export async function openFileBlobs(o: FileBlobsOptions): Promise<BlobStore> {
+  const { folder, isShared, files = diskFiles, nowMs = Date.now } = o;
   const root = resolve(folder);
   const unfinished = join(root, UNFINISHED);
   const sync = createFolderSync((path) => files.syncFolder(path));
   const needFolder = createFolders(root, files, sync);
   await files.makeFolder(dirname(root));
   await needFolder(unfinished);
-  for await (const { name } of await files.openFolder(unfinished)) await files.remove(join(unfinished, name));
+  await removeUnfinished(unfinished, files, isShared ? nowMs() - ABANDONED_AFTER_MS : Number.POSITIVE_INFINITY);
 
   const pathOf = (key: string) => {
     checkKey(key);

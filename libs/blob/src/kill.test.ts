@@ -12,7 +12,7 @@ import { openFileBlobs } from './file-blobs.ts';
 const PROGRAM = `
   import { writeSync } from 'node:fs';
   import { openFileBlobs } from ${JSON.stringify(new URL('./file-blobs.ts', import.meta.url).href)};
-  const blobs = await openFileBlobs({ folder: process.argv[1] });
+  const blobs = await openFileBlobs({ folder: process.argv[1], isShared: false });
   const putForEver = async (key) => {
     for (let round = 1; ; round++) {
       await blobs.put(key, Buffer.alloc(round % 2 ? 300_000 : 1_000, round % 256));
@@ -37,6 +37,25 @@ async function putAndKill(folder: string, wanted: number): Promise<Map<string, n
   return durable;
 }
 
+/** Puts a thousand bodies, and is done. */
+const SHARING = `
+  import { openFileBlobs } from ${JSON.stringify(new URL('./file-blobs.ts', import.meta.url).href)};
+  const blobs = await openFileBlobs({ folder: process.argv[1], isShared: true });
+  for (let round = 0; round < 100; round++)
+    await Promise.all(Array.from({ length: 10 }, (_, at) => blobs.put('shared/' + round + '/' + at, Buffer.alloc(20_000, at))));
+`;
+
+test('a process that opens a shared folder again and again leaves the puts of another one alone', { timeout: 60_000 }, async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'angarium-blob-'));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  const child = spawn(process.execPath, ['--input-type=module', '-e', SHARING, root], { stdio: 'inherit' });
+  const ended = once(child, 'exit');
+  let blobs = await openFileBlobs({ folder: root, isShared: true });
+  while (child.exitCode === null) blobs = await openFileBlobs({ folder: root, isShared: true });
+  assert.deepEqual(await ended, [0, null]);
+  assert.equal((await blobs.get('shared/99/9'))?.length, 20_000);
+});
+
 test('after kill -9 every key has a whole body, the last durable one or a later one, and nothing unfinished is left', {
   timeout: 60_000,
 }, async (t) => {
@@ -45,7 +64,7 @@ test('after kill -9 every key has a whole body, the last durable one or a later 
   for (let kill = 0; kill < 3; kill++) {
     const folder = join(root, String(kill));
     const durable = await putAndKill(folder, 40 + kill * 7);
-    const blobs = await openFileBlobs({ folder });
+    const blobs = await openFileBlobs({ folder, isShared: false });
     assert.deepEqual(await readdir(join(folder, '.unfinished')), []);
     for (const [key, round] of durable) {
       const body = (await blobs.get(key)) ?? new Uint8Array(0);

@@ -28,3 +28,8 @@ export interface BlobStore {
 export class BlobStoreFull extends Error {
   override readonly name = 'BlobStoreFull';
 }
+
+/** The store does not let us in as we are configured, so that no repeat helps; the message says what to mend. */
+export class BlobStoreRefused extends Error {
+  override readonly name = 'BlobStoreRefused';
+}

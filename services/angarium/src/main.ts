@@ -3,7 +3,17 @@ import { createProgram } from './command/program.ts';
 import { CommandError } from './command/terminal.ts';
 
 /** Troubles of the machine that an operator can mend: their message is enough. */
-const MENDABLE = new Set(['FolderHeld', 'DamagedLog', 'EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOENT', 'ENOSPC', 'EROFS']);
+const MENDABLE = new Set([
+  'FolderHeld',
+  'DamagedLog',
+  'BlobStoreRefused',
+  'EADDRINUSE',
+  'EADDRNOTAVAIL',
+  'EACCES',
+  'ENOENT',
+  'ENOSPC',
+  'EROFS',
+]);
 
 // Mail, keys and sockets are their owner's alone, from the moment they exist.
 process.umask(0o077);

@@ -56,6 +56,26 @@ test('gRPC on an open address without mutual TLS is an error', () => {
   assert.deepEqual(errorsOf('directoryListen: 127.0.0.1:2601\nmailboxAt: unix:/run/m.sock\n'), []);
 });
 
+test('a bucket is wanted for S3, nothing is kept in folders then, and each mistake names its line', () => {
+  assert.deepEqual(errorsOf('blobs: {engine: s3, s3: {bucket: mail, prefix: a/b/, endpoint: "http://127.0.0.1:7070"}}\n'), []);
+  assert.deepEqual(errorsOf('blobFolder: b\nblobs:\n  engine: s3\nmailbox:\n  blobFolder: m\n'), [
+    'a.yaml:3: blobs.s3.bucket: wants the name of a bucket: blobs.engine is s3',
+    'a.yaml:1: blobFolder: nothing is kept in a folder: blobs.engine is s3',
+    'a.yaml:5: mailbox.blobFolder: nothing is kept in a folder: blobs.engine is s3',
+  ]);
+  assert.deepEqual(errorsOf('', { ANGARIUM_BLOBS__ENGINE: 's3' }), [
+    'a.yaml: blobs.s3.bucket: wants the name of a bucket: blobs.engine is s3',
+  ]);
+  for (const prefix of ['a', '/', 'a//', '../', 'a b/', '.a/'])
+    assert.match(
+      errorsOf(`blobs:\n  s3:\n    prefix: ${JSON.stringify(prefix)}\n`).join(),
+      /^a\.yaml:3: blobs\.s3\.prefix: wants /,
+      prefix,
+    );
+  for (const endpoint of ['s3.example', 'ftp://s3.example', 'https://s3.example/path', 'https://key:secret@s3.example', 'http://:1'])
+    assert.match(errorsOf(`blobs:\n  s3:\n    endpoint: ${endpoint}\n`).join(), /^a\.yaml:3: blobs\.s3\.endpoint: wants a URL/, endpoint);
+});
+
 test('every key says what it means', () => {
   assert.deepEqual(
     configKeys().filter((key) => key.description === ''),

@@ -49,13 +49,14 @@ export function loadConfig({ file, environment }: ConfigSources): LoadedConfig {
     const range = nodes.findLast((node) => node?.range)?.range;
     return range && lines.linePos(range[0]).line;
   };
-  for (const { path, message } of (parsed.error?.issues ?? []).flatMap(mistakes)) {
+  const tell = (path: readonly PropertyKey[], message: string) => {
     const key = path.join('.');
     const variable = fromEnvironment.get(key);
     const line = variable === undefined ? lineOf(path) : undefined;
     errors.push({ where: variable ?? name, ...(line === undefined ? {} : { line }), key, message });
-  }
-  if (parsed.success) errors.push(...contradictions(parsed.data, name));
+  };
+  for (const { path, message } of (parsed.error?.issues ?? []).flatMap(mistakes)) tell(path, message);
+  if (parsed.success) for (const { key, message } of contradictions(parsed.data)) tell(key.split('.'), message);
   return parsed.success && errors.length === 0 ? { is: 'valid', config: parsed.data } : { is: 'invalid', errors };
 }
 
@@ -103,12 +104,14 @@ function setIn(root: unknown, path: readonly string[], value: unknown): void {
   }
 }
 
+type Contradiction = Pick<ConfigError, 'key' | 'message'>;
+
 /** What no single key can tell. */
-function contradictions(config: Config, where: string): ConfigError[] {
-  const errors: ConfigError[] = [];
+function contradictions(config: Config): Contradiction[] {
+  const errors: Contradiction[] = [];
   const open = (key: string, address: string) => {
     if (address !== '' && !LOOPBACK.test(address) && config.rpcTls === undefined) {
-      errors.push({ where, key, message: `${address} is not a loopback address or Unix socket: gRPC there needs mutual TLS (rpcTls)` });
+      errors.push({ key, message: `${address} is not a loopback address or Unix socket: gRPC there needs mutual TLS (rpcTls)` });
     }
   };
   open('directoryListen', config.directoryListen);
@@ -116,23 +119,32 @@ function contradictions(config: Config, where: string): ConfigError[] {
   open('mailbox.rpcListen', config.mailbox.rpcListen);
   open('mailbox.directory', config.mailbox.directory);
   if ((config.tls.certificateFile === undefined) !== (config.tls.keyFile === undefined)) {
-    errors.push({ where, key: 'tls', message: 'certificateFile and keyFile go together' });
+    errors.push({ key: 'tls', message: 'certificateFile and keyFile go together' });
   }
-  errors.push(...kafkaContradictions(config.kafka, where));
+  errors.push(...kafkaContradictions(config.kafka), ...blobContradictions(config));
   if (config.ingress.maxRecipients < 100) {
-    errors.push({ where, key: 'ingress.maxRecipients', message: 'at least 100 (RFC 5321 §4.5.3.1.8)' });
+    errors.push({ key: 'ingress.maxRecipients', message: 'at least 100 (RFC 5321 §4.5.3.1.8)' });
   }
   return errors;
 }
 
-function kafkaContradictions({ tls, sasl, brokers, replicationFactor, minInSyncReplicas }: Config['kafka'], where: string): ConfigError[] {
-  const errors: ConfigError[] = [];
+function kafkaContradictions({ tls, sasl, brokers, replicationFactor, minInSyncReplicas }: Config['kafka']): Contradiction[] {
+  const errors: Contradiction[] = [];
   if ((tls.certificateFile === undefined) !== (tls.keyFile === undefined))
-    errors.push({ where, key: 'kafka.tls', message: 'certificateFile and keyFile go together' });
+    errors.push({ key: 'kafka.tls', message: 'certificateFile and keyFile go together' });
   if (minInSyncReplicas > replicationFactor)
-    errors.push({ where, key: 'kafka.minInSyncReplicas', message: `at most kafka.replicationFactor (${replicationFactor})` });
+    errors.push({ key: 'kafka.minInSyncReplicas', message: `at most kafka.replicationFactor (${replicationFactor})` });
   if (sasl?.mechanism === 'plain' && !tls.enabled && brokers.some((broker) => !LOOPBACK.test(broker)))
-    errors.push({ where, key: 'kafka.sasl.mechanism', message: 'plain sends the password as it is: it needs kafka.tls.enabled' });
+    errors.push({ key: 'kafka.sasl.mechanism', message: 'plain sends the password as it is: it needs kafka.tls.enabled' });
+  return errors;
+}
+
+function blobContradictions({ blobs, blobFolder, mailbox }: Config): Contradiction[] {
+  if (blobs.engine === 'files') return [];
+  const errors: Contradiction[] = [];
+  if (blobs.s3.bucket === '') errors.push({ key: 'blobs.s3.bucket', message: 'wants the name of a bucket: blobs.engine is s3' });
+  for (const [key, folder] of Object.entries({ blobFolder, 'mailbox.blobFolder': mailbox.blobFolder }))
+    if (folder !== '') errors.push({ key, message: 'nothing is kept in a folder: blobs.engine is s3' });
   return errors;
 }
 

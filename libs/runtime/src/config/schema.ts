@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { blobsSchema } from './blobs.ts';
 import { deliverySchema } from './delivery.ts';
 import { ingressSchema } from './ingress.ts';
 import { kafkaSchema } from './kafka.ts';
@@ -34,6 +35,7 @@ export const configSchema = z.strictObject({
     .string()
     .default('')
     .describe('Folder of large contents that ingress, routing and delivery on their own share; empty: blobs in the data folder.'),
+  blobs: blobsSchema.prefault({}),
   mailboxAt: z.string().default('').describe('gRPC address of a mailbox service that runs on its own; empty: in this process.'),
   metrics: z
     .strictObject({ listen: address })

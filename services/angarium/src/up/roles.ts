@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { openFileBlobs } from '@angarium/blob';
+import type { BlobStore } from '@angarium/blob';
 import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
 import type { Log } from '@angarium/log';
@@ -9,6 +9,7 @@ import { createRouting } from '@angarium/routing';
 import { connectDirectory, connectMailbox, type Directory } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
+import { openBlobs } from './blobs.ts';
 import { openClusterLog } from './cluster-log.ts';
 import { type LaneTables, openLaneTables } from './control.ts';
 import { type Base, createBase } from './deps.ts';
@@ -23,7 +24,7 @@ interface Shared {
   readonly base: Base;
   readonly parts: Parts;
   readonly log: Log;
-  readonly blobs: Awaited<ReturnType<typeof openFileBlobs>>;
+  readonly blobs: BlobStore;
   readonly tables: LaneTables;
 }
 
@@ -90,11 +91,14 @@ export async function runRole(role: Role, config: Config): Promise<void> {
   parts.add('certificate', async () => base.tls.close());
   try {
     const { log, notReady } = await openClusterLog(base, parts);
-    const blobs = await openFileBlobs({ folder: config.blobFolder === '' ? `${config.dataFolder}/blobs` : config.blobFolder });
+    const { blobFolder, dataFolder } = config;
+    const isShared = blobFolder !== '';
+    const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${dataFolder}/blobs`, isShared });
+    const { blobs } = opened;
     const tables = await openLaneTables(log, config);
     parts.add('lane tables', () => tables.close());
     const started = await ROLES[role]({ base, parts, log, blobs, tables });
-    const metrics = await startHealth(base, () => [...notReady(), ...started.notReady()], parts);
+    const metrics = await startHealth(base, () => [...notReady(), ...opened.notReady(), ...started.notReady()], parts);
     base.logger.info({ role, ...started.addresses, metrics, pid: process.pid }, 'process.ready');
   } catch (error) {
     await parts.stop();

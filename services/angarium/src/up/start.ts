@@ -1,10 +1,10 @@
-import { openFileBlobs } from '@angarium/blob';
 import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
 import { createRouting } from '@angarium/routing';
 import { connectMailbox, type Directory, type DirectoryAdmin, type Mailbox, type RpcServices, serveRpc } from '@angarium/rpc';
 import { type Service, serveHealth } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
+import { openBlobs } from './blobs.ts';
 import { openLaneTables } from './control.ts';
 import type { Base } from './deps.ts';
 import { openLog } from './log.ts';
@@ -55,7 +55,8 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
   const { config } = base;
   const log = await openLog(base);
   parts.add('log', () => log.close());
-  const blobs = await openFileBlobs({ folder: `${config.dataFolder}/blobs` });
+  const opened = await openBlobs(base, parts, { folder: `${config.dataFolder}/blobs`, isShared: false });
+  const { blobs } = opened;
   const tables = await openLaneTables(log, config);
   parts.add('lane tables', () => tables.close());
 
@@ -85,7 +86,7 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
   await ingress.start();
   draining.push(ingress);
 
-  const all = [routing, store, delivery, ingress];
+  const all = [opened, routing, store, delivery, ingress];
   const metrics = await startHealth(base, () => all.flatMap((service) => service.notReady()), parts);
   const addresses = { ...ingress.addresses, ...store.addresses };
   return { directory, admin, addresses: { ...addresses, metrics } };

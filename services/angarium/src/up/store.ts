@@ -1,7 +1,7 @@
-import { openFileBlobs } from '@angarium/blob';
 import { createMailbox, MAILBOX_MIGRATIONS, type MailboxDatabase, type MailboxService, type MailboxTables } from '@angarium/mailbox';
 import type { Directory } from '@angarium/rpc';
 import { openSqlite } from '@angarium/sql';
+import { openBlobs } from './blobs.ts';
 import type { Base } from './deps.ts';
 import type { Parts } from './shutdown.ts';
 
@@ -10,9 +10,11 @@ export async function startMailbox(base: Base, directory: Directory, parts: Part
   const folder = base.config.dataFolder;
   const database: MailboxDatabase = await openSqlite<MailboxTables>({ file: `${folder}/mailbox.sqlite`, migrations: MAILBOX_MIGRATIONS });
   parts.add('mailbox database', () => database.close());
-  const blobs = await openFileBlobs({ folder: `${folder}/mail` });
-  const mailbox = createMailbox({ ...base, database, blobs, directory });
+  const { blobFolder } = base.config.mailbox;
+  const isShared = blobFolder !== '';
+  const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${folder}/mail`, isShared });
+  const mailbox = createMailbox({ ...base, database, blobs: opened.blobs, directory });
   await mailbox.start();
   parts.add('mailbox', () => mailbox.stop());
-  return mailbox;
+  return { ...mailbox, notReady: () => [...opened.notReady(), ...mailbox.notReady()] };
 }
