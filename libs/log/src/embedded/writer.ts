@@ -111,9 +111,11 @@ export class Writer {
   }
 
   async #run(): Promise<void> {
-    // What is added in this turn of the event loop goes into one batch.
-    await Promise.resolve();
-    while (this.#queue.length > 0) await this.#writeBatch(this.#take());
+    // Everything that this turn of the event loop adds, by whatever socket's event, goes into one batch. An idle loop turns at once.
+    do {
+      await new Promise(setImmediate);
+      await this.#writeBatch(this.#take());
+    } while (this.#queue.length > 0);
     this.#running = undefined;
   }
 
