@@ -34,6 +34,7 @@ const s3Schema = z.strictObject({
   connectTimeoutMs: durationMs.default(2000).describe('Longest wait for a connection.'),
   silenceTimeoutMs: durationMs.default(5000).describe('Longest time without an octet in either direction; then the next try.'),
   callTimeoutMs: durationMs.default(60_000).describe('Longest call, its repeats included; then mail that needs it is deferred.'),
+  checkMs: durationMs.default(60_000).describe('How often the bucket is looked at; what is wrong with it makes the process not ready.'),
   retryMs: z
     .array(durationMs)
     .max(10)

@@ -15,8 +15,7 @@ interface Folder {
 }
 
 const CALLS = ['put', 'get', 'delete', 'list'] as const;
-/** How often the bucket is looked at, and how often while there is trouble with it. */
-const CHECK_EVERY_MS = 60_000;
+/** How often the bucket is looked at, at least, while there is trouble with it. */
 const CHECK_AGAIN_MS = 5_000;
 
 /** The store with its calls counted. */
@@ -95,7 +94,8 @@ async function openBucket({ config, clock, logger, metrics }: Base, parts: Parts
       if (error instanceof BlobStoreRefused) problem = `blobs: ${error.message}`;
       logger.warn({ reason: String(error) }, 'blob.store.unchecked');
     }
-    callOff = clock.after(failure === undefined ? CHECK_EVERY_MS : CHECK_AGAIN_MS, () => void check());
+    const { checkMs } = config.blobs.s3;
+    callOff = clock.after(failure === undefined ? checkMs : Math.min(checkMs, CHECK_AGAIN_MS), () => void check());
     return failure;
   };
   const failure = await check();
