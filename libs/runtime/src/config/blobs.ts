@@ -13,7 +13,7 @@ const s3Schema = z.strictObject({
     .regex(PREFIX, 'wants parts of letters, digits and ._-, each with a / behind it')
     .default('')
     .describe('Stands before every key, with a / at its end. Each cluster, and each process on its own, needs another one.'),
-  region: z.string().min(1).default('us-east-1').describe('Region of the bucket; most servers other than AWS take any.'),
+  region: z.string().min(1).default('us-east-1').describe('Region of the bucket; servers other than AWS mostly have this one.'),
   endpoint: z
     .string()
     .refine((text) => text === '' || isUrl(text), 'wants a URL such as https://s3.example:9000')
