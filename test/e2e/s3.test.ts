@@ -112,6 +112,14 @@ if (hasS3('large contents on S3')) {
     await until(async () => ((await readiness()) === 'ok\n' ? 1 : undefined));
   });
 
+  test('another data folder does not get the bucket, whose mail it would sweep away', async () => {
+    const other = await makeFolder();
+    await assert.rejects(startAngarium(other.folder, config()), /keeps the queue of another owner.*give one of them another bucket/);
+    const neighbour = await startAngarium(other.folder, config({ prefix: 'other/' }));
+    assert.equal(await neighbour.stop(), 0);
+    await other.remove();
+  });
+
   test('a bucket that went away makes the process not ready, and it says so', async () => {
     await rm(join(s3.folder, bucket), { recursive: true });
     await until(async () => (/there is no bucket/.test(await readiness()) ? 1 : undefined));

@@ -72,7 +72,9 @@ export async function startS3(options: { readonly certificateFile?: string; read
   const program = fetchGateway();
   const root = await mkdtemp(join(tmpdir(), 'angarium-s3-'));
   const folder = join(root, 'data');
-  await mkdir(folder);
+  // Metadata in files: not every folder for temporary files has extended attributes.
+  const metadata = join(root, 'metadata');
+  for (const made of [folder, metadata]) await mkdir(made);
   const { certificateFile, keyFile } = options;
   const port = await freePort();
   const endpoint = certificateFile ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
@@ -85,10 +87,14 @@ export async function startS3(options: { readonly certificateFile?: string; read
   let server: ChildProcess | undefined;
   const start = async () => {
     const log = openSync(output, 'a');
-    const started = spawn(program, ['--port', `127.0.0.1:${port}`, ...tls, 'posix', folder], {
-      env: { ...process.env, ROOT_ACCESS_KEY: access, ROOT_SECRET_KEY: secret },
-      stdio: ['ignore', log, log],
-    });
+    const started = spawn(
+      program,
+      ['--port', `127.0.0.1:${port}`, '--keep-alive', '--quiet', ...tls, 'posix', '--sidecar', metadata, folder],
+      {
+        env: { ...process.env, ROOT_ACCESS_KEY: access, ROOT_SECRET_KEY: secret },
+        stdio: ['ignore', log, log],
+      },
+    );
     closeSync(log);
     const guard = spawn('sh', ['-c', GUARD, String(started.pid), root], { stdio: ['pipe', 'ignore', 'ignore'] });
     started.once('exit', () => guard.kill('SIGKILL'));

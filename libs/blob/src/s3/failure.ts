@@ -28,6 +28,7 @@ const CREDENTIALS = new Set([
   // versitygw's InvalidAccessKeyId
   'XAdminUserNotFound',
 ]);
+const REGION = new Set(['AuthorizationHeaderMalformed', 'PermanentRedirect', 'IllegalLocationConstraintException']);
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/;
 
 const statusOf = ({ $metadata }: Failure): number => $metadata?.httpStatusCode ?? 0;
@@ -51,6 +52,7 @@ function cureOf(error: Failure, { bucket }: Target): string {
   if (error.name === 'CredentialsProviderError') return 'there are no credentials';
   if (CREDENTIALS.has(error.name)) return 'the credentials are not accepted';
   if (error.name === 'AccessDenied') return `the credentials do not allow this in the bucket ${bucket}`;
+  if (REGION.has(error.name)) return 'the region is not that of the bucket';
   if (isCertificate(error)) return 'the certificate of the server is not trusted';
   return '';
 }

@@ -159,6 +159,14 @@ if (hasS3('blobs on S3')) {
     }
   });
 
+  test('a wrong region is told as such', async (t) => {
+    const blobs = await open(t, { region: 'eu-central-1' });
+    await assert.rejects(
+      blobs.check(),
+      (error) => error instanceof BlobStoreRefused && /region is not that of the bucket/.test(error.message),
+    );
+  });
+
   test('trouble that passes is repeated with the whole body, and what does not pass is told after the last pause', async (t) => {
     const { front, blobs, repeated } = await openBehindFront(t);
     const pieces = [Buffer.alloc(100_000, 'a'), Buffer.alloc(200_000, 'b')];

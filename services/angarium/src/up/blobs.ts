@@ -1,6 +1,7 @@
 import { type BlobStore, BlobStoreRefused, openFileBlobs, openS3Blobs, type S3BlobsOptions } from '@angarium/blob';
 import type { Config } from '@angarium/runtime';
 import type { Base } from './deps.ts';
+import { claimStore, type Owner } from './owner.ts';
 import type { Parts } from './shutdown.ts';
 
 export interface OpenedBlobs {
@@ -9,9 +10,12 @@ export interface OpenedBlobs {
   notReady(): readonly string[];
 }
 
-interface Folder {
+interface Place {
+  /** Where the engine keeps files. */
   readonly folder: string;
   readonly isShared: boolean;
+  /** Who alone may use a bucket or a shared folder. */
+  readonly owner: Owner;
 }
 
 const CALLS = ['put', 'get', 'delete', 'list'] as const;
@@ -62,8 +66,9 @@ function s3Options({ blobs: { s3 } }: Config): S3BlobsOptions {
   return { ...s3, pathStyle: s3.pathStyle ?? s3.endpoint !== '' };
 }
 
-/** @throws BlobStoreRefused when the bucket is missing, or the credentials are */
-async function openBucket({ config, clock, logger, metrics }: Base, parts: Parts): Promise<OpenedBlobs> {
+/** @throws BlobStoreRefused when the bucket or the credentials are missing, or the bucket has another owner */
+async function openBucket(base: Base, parts: Parts, owner: Owner): Promise<OpenedBlobs> {
+  const { config, clock, logger, metrics } = base;
   const repeats = metrics.counter({
     name: 'angarium_blob_repeats_total',
     help: 'Calls to the S3 server that failed for a passing reason and were repeated.',
@@ -87,6 +92,7 @@ async function openBucket({ config, clock, logger, metrics }: Base, parts: Parts
     let failure: unknown;
     try {
       await blobs.check();
+      await claimStore(blobs, owner);
       problem = '';
     } catch (error) {
       failure = error;
@@ -103,13 +109,18 @@ async function openBucket({ config, clock, logger, metrics }: Base, parts: Parts
   return { blobs, notReady: () => (problem === '' ? [] : [problem]) };
 }
 
+async function openFolder({ folder, isShared, owner }: Place): Promise<OpenedBlobs> {
+  const blobs = await openFileBlobs({ folder, isShared });
+  if (isShared) await claimStore(blobs, owner);
+  return { blobs, notReady: () => [] };
+}
+
 /**
  * The store of large contents that the configuration names: the folder, or a bucket.
  *
- * @throws BlobStoreRefused when the bucket is missing or its server does not let us in; says what to do
+ * @throws BlobStoreRefused when the bucket is missing, its server does not let us in, or it has another owner; says what to do
  */
-export async function openBlobs(base: Base, parts: Parts, folder: Folder): Promise<OpenedBlobs> {
-  const opened =
-    base.config.blobs.engine === 's3' ? await openBucket(base, parts) : { blobs: await openFileBlobs(folder), notReady: () => [] };
+export async function openBlobs(base: Base, parts: Parts, place: Place): Promise<OpenedBlobs> {
+  const opened = base.config.blobs.engine === 's3' ? await openBucket(base, parts, place.owner) : await openFolder(place);
   return { ...opened, blobs: measured(opened.blobs, base) };
 }

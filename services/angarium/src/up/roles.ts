@@ -93,7 +93,9 @@ export async function runRole(role: Role, config: Config): Promise<void> {
     const { log, notReady } = await openClusterLog(base, parts);
     const { blobFolder, dataFolder } = config;
     const isShared = blobFolder !== '';
-    const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${dataFolder}/blobs`, isShared });
+    // All processes of the cluster have this owner.
+    const owner = { use: 'queue', name: `topics ${config.kafka.prefix}mail.*` } as const;
+    const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${dataFolder}/blobs`, isShared, owner });
     const { blobs } = opened;
     const tables = await openLaneTables(log, config);
     parts.add('lane tables', () => tables.close());

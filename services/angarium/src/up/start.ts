@@ -8,6 +8,7 @@ import { openBlobs } from './blobs.ts';
 import { openLaneTables } from './control.ts';
 import type { Base } from './deps.ts';
 import { openLog } from './log.ts';
+import { folderName } from './owner.ts';
 import type { Parts } from './shutdown.ts';
 import { startMailbox } from './store.ts';
 
@@ -55,7 +56,8 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
   const { config } = base;
   const log = await openLog(base);
   parts.add('log', () => log.close());
-  const opened = await openBlobs(base, parts, { folder: `${config.dataFolder}/blobs`, isShared: false });
+  const owner = { use: 'queue', name: await folderName(config.dataFolder) } as const;
+  const opened = await openBlobs(base, parts, { folder: `${config.dataFolder}/blobs`, isShared: false, owner });
   const { blobs } = opened;
   const tables = await openLaneTables(log, config);
   parts.add('lane tables', () => tables.close());

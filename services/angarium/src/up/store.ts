@@ -3,6 +3,7 @@ import type { Directory } from '@angarium/rpc';
 import { openSqlite } from '@angarium/sql';
 import { openBlobs } from './blobs.ts';
 import type { Base } from './deps.ts';
+import { folderName } from './owner.ts';
 import type { Parts } from './shutdown.ts';
 
 /** The mailbox service over its own database and blobs in the data folder, started. */
@@ -12,7 +13,8 @@ export async function startMailbox(base: Base, directory: Directory, parts: Part
   parts.add('mailbox database', () => database.close());
   const { blobFolder } = base.config.mailbox;
   const isShared = blobFolder !== '';
-  const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${folder}/mail`, isShared });
+  const owner = { use: 'mail', name: await folderName(folder) } as const;
+  const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${folder}/mail`, isShared, owner });
   const mailbox = createMailbox({ ...base, database, blobs: opened.blobs, directory });
   await mailbox.start();
   parts.add('mailbox', () => mailbox.stop());
