@@ -5,6 +5,9 @@ import { join } from 'node:path';
 
 export const GATEWAY_VERSION = '1.8.0';
 
+/** A build from nothing takes a minute and a half. */
+const BUILD_WITHIN_MS = 300_000;
+
 const cache = new URL('../../.cache/tools', import.meta.url).pathname;
 
 /**
@@ -23,6 +26,7 @@ export function fetchGateway() {
       env: { ...process.env, GOBIN: unfinished, CGO_ENABLED: '0' },
       stdio: ['ignore', 'ignore', 'pipe'],
       encoding: 'utf8',
+      timeout: BUILD_WITHIN_MS,
     });
     renameSync(join(unfinished, 'versitygw'), program);
   } finally {
