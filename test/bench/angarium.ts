@@ -90,7 +90,13 @@ export const startAngarium =
     });
     const pid = child.pid ?? 0;
     const url = `http://127.0.0.1:${port}`;
-    const metrics = async (): Promise<string> => (await fetch(`${url}/metrics`)).text();
+    let loopDelayP99Ms = 0;
+    // The delay is measured from scrape to scrape, whoever asks.
+    const metrics = async (): Promise<string> => {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      loopDelayP99Ms = Math.max(loopDelayP99Ms, sumOf(text, 'nodejs_eventloop_lag_p99_seconds') * 1000);
+      return text;
+    };
     const isReady = () =>
       fetch(`${url}/readyz`).then(
         ({ ok }) => ok,
@@ -107,7 +113,12 @@ export const startAngarium =
       delivered: async () => sumOf(await metrics(), 'angarium_delivery_outcomes_total', /delivered/),
       queued: async () => sumOf(await metrics(), 'angarium_delivery_recipients_waiting'),
       flush: async () => void (await command(['queue', 'flush', '--all'])),
-      loopDelayP99Ms: async () => sumOf(await metrics(), 'nodejs_eventloop_lag_p99_seconds') * 1000,
+      loopDelayP99Ms: async () => {
+        await metrics();
+        const longestMs = loopDelayP99Ms;
+        loopDelayP99Ms = 0;
+        return longestMs;
+      },
       counts: () => countsOf(pid, metrics),
       heldOctets: async () => {
         const text = await metrics();

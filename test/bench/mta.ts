@@ -84,9 +84,12 @@ export function memoryMibOf(root: number): number {
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Looks every 20 ms until it holds; false: it did not within `ms`. */
+/** Rare enough to cost the server next to nothing. */
+const LOOK_MS = 100;
+
+/** Looks again and again until it holds; false: it did not within `ms`. */
 export async function until(holds: () => boolean | Promise<boolean>, ms: number): Promise<boolean> {
-  for (const endMs = performance.now() + ms; performance.now() < endMs; await pause(20)) if (await holds()) return true;
+  for (const endMs = performance.now() + ms; performance.now() < endMs; await pause(LOOK_MS)) if (await holds()) return true;
   return false;
 }
 

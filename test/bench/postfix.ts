@@ -53,6 +53,7 @@ function mainCf(folder: string, { relay = {}, isHeld = false, local }: Way): str
       `virtual_uid_maps = static:${idOf('passwd', 'postfix')}`,
       `virtual_gid_maps = static:${idOf('group', 'postfix')}`,
       'virtual_minimum_uid = 1',
+      'virtual_mailbox_limit = 0',
     );
   return `${lines.join('\n')}\n`;
 }

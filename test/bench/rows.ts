@@ -35,7 +35,8 @@ export interface RunOptions {
   readonly sinkPort: number;
 }
 
-const WARM_SECONDS = 3;
+/** A server runs for weeks: what its first ten thousands of messages cost more than all others is not measured, on either side. */
+const WARM_SECONDS = 12;
 const DRAIN_MS = 600_000;
 const KIB = 1024;
 const RSS_MIB = 400;
@@ -86,6 +87,8 @@ function accept(o: { connections: number; recipients?: number; octets?: number; 
   const to = recipients === 1 ? '' : `, ${recipients} recipients`;
   const users = Math.max(10, recipients);
   const spec = { connections, recipients, octets, users };
+  // What is held stays: half a million recipients would be a backlog, and another row.
+  const warmSeconds = recipients > 1 || octets >= KIB ** 2 ? 3 : WARM_SECONDS;
   return {
     name: octets >= KIB ** 2 ? 'accept-large' : `accept-${connections}${recipients === 1 ? '' : '-many'}`,
     title: `accept, delivery held, ${size}, ${connections} connections${to}`,
@@ -93,7 +96,7 @@ function accept(o: { connections: number; recipients?: number; octets?: number; 
     limits: OURS,
     run: (start, { seconds }) =>
       withMta(start, { isHeld: true }, async (mta) => {
-        await runLoad(loadOf(mta, { ...spec, name: 'warm', seconds: WARM_SECONDS }));
+        await runLoad(loadOf(mta, { ...spec, name: 'warm', seconds: warmSeconds }));
         await mta.loopDelayP99Ms();
         const beforeUs = mta.cpuUs();
         const { result, memoryMib } = await watched(mta, runLoad(loadOf(mta, { ...spec, name: 'load', seconds })));
