@@ -6,7 +6,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 const CRLF = Buffer.from('\r\n');
 /** Commands that one chunk may run before the event loop turns. */
-const COMMANDS_PER_TURN = 50;
+const COMMANDS_PER_TURN = 100;
 
 /** What the input tells its session. `next` goes on reading and is called once. */
 export interface InputOwner {
