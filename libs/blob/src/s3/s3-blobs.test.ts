@@ -237,6 +237,20 @@ if (hasS3('blobs on S3')) {
     assert.equal(front.peak(), 3);
   });
 
+  test('a call that waits for others is not given up for that, unless its own time ends', async (t) => {
+    const { front, blobs, repeated } = await openBehindFront(t, { maxConnections: 1, connectTimeoutMs: 100, silenceTimeoutMs: 5000 });
+    front.fault = () => ({ is: 'delay', ms: 400 });
+    await Promise.all([blobs.put('a', body('1')), blobs.put('b', body('2')), blobs.delete('nope')]);
+    assert.deepEqual(repeated, []);
+    const hasty = await openBehindFront(t, { maxConnections: 1, callTimeoutMs: 600, silenceTimeoutMs: 5000 });
+    hasty.front.fault = (_method, nth) => (nth === 1 ? { is: 'silence' } : undefined);
+    const stuck = assert.rejects(hasty.blobs.put('a', body('1')), /not done within 600 ms/);
+    await assert.rejects(hasty.blobs.put('b', body('2')), /not done within 600 ms/);
+    await stuck;
+    await hasty.blobs.put('b', body('2'));
+    assert.equal(hasty.front.seen.length, 2);
+  });
+
   test('TLS: the server must be signed by the authority of the file', async (t) => {
     const folder = dirname(server.credentialsFile);
     const files = { certificateFile: join(folder, 'certificate.pem'), keyFile: join(folder, 'key.pem') };

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { setTimeout as pause } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import {
   DeleteObjectCommand,
@@ -11,21 +10,12 @@ import {
 } from '@aws-sdk/client-s3';
 import { canBeginKey, checkKey, isKey } from '../key.ts';
 import { type BlobBody, type BlobEntry, type BlobStore, piecesOf } from '../port.ts';
+import { type CallsOptions, createCalls } from './calls.ts';
 import { createS3Client, type S3ClientOptions } from './client.ts';
-import { failureOf, isPassing } from './failure.ts';
 
-type S3Call = 'put' | 'get' | 'delete' | 'list';
-
-export interface S3BlobsOptions extends S3ClientOptions {
-  readonly bucket: string;
+export interface S3BlobsOptions extends S3ClientOptions, CallsOptions {
   /** Stands before every key, such as `angarium/`; whoever shares the bucket has another one. */
   readonly prefix: string;
-  /** Longest call, its repeats included. */
-  readonly callTimeoutMs: number;
-  /** Pauses before a call that failed for a passing reason is repeated; as many repeats as pauses. */
-  readonly retryMs: readonly number[];
-  /** Called before each pause. */
-  readonly onRepeat?: (call: S3Call, reason: string) => void;
 }
 
 export interface S3Blobs extends BlobStore {
@@ -91,30 +81,10 @@ function nextOf({ IsTruncated, NextContinuationToken }: ListObjectsV2CommandOutp
   return IsTruncated ? NextContinuationToken : undefined;
 }
 
-type Run = <T>(call: S3Call, once: (abortSignal: AbortSignal) => Promise<T>) => Promise<T>;
-
-/** One call with its repeats, in its time. */
-function createRun(o: S3BlobsOptions): Run {
-  return async (call, once) => {
-    const late = AbortSignal.timeout(o.callTimeoutMs);
-    for (let repeats = 0; ; repeats++) {
-      try {
-        return await once(late);
-      } catch (thrown) {
-        const error = late.aborted ? new Error(`not done within ${o.callTimeoutMs} ms`, { cause: thrown }) : (thrown as Error);
-        const pauseMs = o.retryMs[repeats];
-        if (late.aborted || pauseMs === undefined || !isPassing(error)) throw failureOf(call, error, o);
-        o.onRepeat?.(call, `${error.name}: ${error.message}`);
-        await pause(pauseMs, undefined, { signal: late }).catch(() => {});
-      }
-    }
-  };
-}
-
 /** The store behind `openS3Blobs` of the door. */
 export async function createS3Blobs(o: S3BlobsOptions): Promise<S3Blobs> {
   const client = await createS3Client(o);
-  const run = createRun(o);
+  const run = createCalls(o);
   const objectOf = (key: string) => {
     checkKey(key);
     return { Bucket: o.bucket, Key: `${o.prefix}${key}` };
