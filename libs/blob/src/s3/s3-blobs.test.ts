@@ -133,6 +133,25 @@ if (hasS3('blobs on S3')) {
     }
   });
 
+  test('without a file the credentials are those of the environment; without any the call says so', async (t) => {
+    const [key = '', secret = ''] = [...(await readFile(server.credentialsFile, 'utf8')).matchAll(/= (\S+)/g)].map((found) => found[1]);
+    const keys = { AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: secret };
+    const before = { ...process.env };
+    const remove = (...names: string[]) => {
+      for (const name of names) delete process.env[name];
+    };
+    t.after(() => {
+      remove(...Object.keys(keys), 'AWS_EC2_METADATA_DISABLED');
+      Object.assign(process.env, before);
+    });
+    Object.assign(process.env, keys, { AWS_EC2_METADATA_DISABLED: 'true' });
+    await (await open(t, { credentialsFile: '' })).check();
+    remove(...Object.keys(keys));
+    await assert.rejects((await open(t, { credentialsFile: '' })).check(), (error: Error) => {
+      return error instanceof BlobStoreRefused && /there are no credentials/.test(error.message);
+    });
+  });
+
   test('credentials that were changed in their file are used within a minute', async (t) => {
     const credentialsFile = join(dirname(server.credentialsFile), 'changing');
     await writeFile(credentialsFile, await readFile(server.credentialsFile));
