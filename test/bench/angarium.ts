@@ -1,14 +1,9 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cpuUsOf, type Mta, memoryMibOf, until, type Way } from './mta.ts';
+import { cpuUsOf, type Mta, memoryMibOf, type Way } from './mta.ts';
+import { configOf, type Process, startProcess, sumOf } from './process.ts';
 
-const MAIN = new URL('../../services/angarium/src/main.ts', import.meta.url).pathname;
-/** The flags of its first line, which `env` would give it. */
-const FLAGS = ['--max-semi-space-size=4'];
-const START_MS = 30_000;
 const USERS = 10;
 
 /** The server whose insides are known. */
@@ -18,46 +13,22 @@ export interface Angarium extends Mta {
   heldOctets(): Promise<number>;
 }
 
-/** Ports and the load's network; everything else is as it comes. */
-const configOf = (folder: string, port: number): string =>
-  JSON.stringify({
-    hostname: 'bench.test',
-    dataFolder: join(folder, 'data'),
-    metrics: { listen: `127.0.0.1:${port}` },
-    ingress: {
-      mx: { listen: [`127.0.0.1:${port + 1}`] },
-      submission: { listen: [`127.0.0.1:${port + 2}`] },
-      submissions: { listen: [`127.0.0.1:${port + 3}`] },
-      relayNetworks: ['127.0.0.0/8'],
-      maxConnectionsPerClient: 200,
-    },
-    mailbox: { pop3: { listen: [`127.0.0.1:${port + 4}`] }, pop3s: { listen: [`127.0.0.1:${port + 5}`] } },
-  });
-
-function commander(config: string, folder: string) {
-  return (args: readonly string[], stdin = ''): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const child = execFile(process.execPath, [MAIN, ...args, '--config', config], { cwd: folder }, (error, stdout, stderr) => {
-        if (error) reject(new Error(`angarium ${args.join(' ')}: ${stdout}${stderr}`));
-        else resolve(stdout);
-      });
-      child.stdin?.end(stdin);
-    });
-}
-
-async function setUp(command: ReturnType<typeof commander>, { relay = {}, isHeld = false, local }: Way): Promise<void> {
-  for (const [domain, host] of Object.entries(relay)) await command(['transport', 'add', domain, 'smarthost', host, '--tls', 'never']);
-  if (isHeld) await command(['queue', 'suspend', 'all', '--reason', 'bench']);
+/** Says where mail goes: `directory` and `queue` run the command beside the process that keeps them. */
+export async function setUp(o: { directory: Process['command']; queue: Process['command'] }, way: Way): Promise<void> {
+  const { relay = {}, isHeld = false, local } = way;
+  for (const [domain, host] of Object.entries(relay)) await o.directory(['transport', 'add', domain, 'smarthost', host, '--tls', 'never']);
+  if (isHeld) await o.queue(['queue', 'suspend', 'all', '--reason', 'bench']);
   if (local === undefined) return;
-  await command(['domain', 'add', local]);
-  for (let user = 0; user < USERS; user++) await command(['account', 'add', `u${user}@${local}`], 'a password of a bench\n');
+  await o.directory(['domain', 'add', local]);
+  for (let user = 0; user < USERS; user++) await o.directory(['account', 'add', `u${user}@${local}`], 'a password of a bench\n');
 }
 
-/** Sum of the series of a metric whose labels match. */
-function sumOf(text: string, name: string, labels = /./): number {
-  const lines = text.split('\n').filter((line) => line.startsWith(name) && !line.startsWith('#') && labels.test(line));
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
-}
+/** What delivery tells of its queue. */
+export const queueOf = ({ metrics, command }: Process) => ({
+  delivered: async () => sumOf(await metrics(), 'angarium_delivery_outcomes_total', /delivered/),
+  queued: async () => sumOf(await metrics(), 'angarium_delivery_recipients_waiting'),
+  flush: async () => void (await command(['queue', 'flush', '--all'])),
+});
 
 /** Write calls of a process so far. */
 const writeCallsOf = (pid: number): number => Number(/^syscw: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
@@ -82,51 +53,23 @@ export const startAngarium =
   async (way: Way): Promise<Angarium> => {
     await mkdir(scratch, { recursive: true });
     const folder = await mkdtemp(join(scratch, 'angarium-'));
-    const config = join(folder, 'angarium.yaml');
-    await writeFile(config, configOf(folder, port));
-    const child = spawn(process.execPath, [...FLAGS, ...flags, MAIN, 'up', '--config', config], {
-      cwd: folder,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    const pid = child.pid ?? 0;
-    const url = `http://127.0.0.1:${port}`;
-    let loopDelayP99Ms = 0;
-    // The delay is measured from scrape to scrape, whoever asks.
-    const metrics = async (): Promise<string> => {
-      const text = await (await fetch(`${url}/metrics`)).text();
-      loopDelayP99Ms = Math.max(loopDelayP99Ms, sumOf(text, 'nodejs_eventloop_lag_p99_seconds') * 1000);
-      return text;
-    };
-    const isReady = () =>
-      fetch(`${url}/readyz`).then(
-        ({ ok }) => ok,
-        () => false,
-      );
-    if (!(await until(isReady, START_MS))) throw new Error('angarium did not start');
-    const command = commander(config, folder);
-    await setUp(command, way);
+    const process = await startProcess({ role: 'up', folder, config: configOf(folder, port), flags });
+    const { pid, command, metrics, loopDelayP99Ms } = process;
+    await setUp({ directory: command, queue: command }, way);
     return {
       name: 'Angarium',
       smtp: { host: '127.0.0.1', port: port + 1 },
       cpuUs: () => cpuUsOf(pid),
       memoryMib: () => memoryMibOf(pid),
-      delivered: async () => sumOf(await metrics(), 'angarium_delivery_outcomes_total', /delivered/),
-      queued: async () => sumOf(await metrics(), 'angarium_delivery_recipients_waiting'),
-      flush: async () => void (await command(['queue', 'flush', '--all'])),
-      loopDelayP99Ms: async () => {
-        await metrics();
-        const longestMs = loopDelayP99Ms;
-        loopDelayP99Ms = 0;
-        return longestMs;
-      },
+      ...queueOf(process),
+      loopDelayP99Ms,
       counts: () => countsOf(pid, metrics),
       heldOctets: async () => {
         const text = await metrics();
         return sumOf(text, 'nodejs_heap_size_used_bytes') + sumOf(text, 'nodejs_external_memory_bytes');
       },
       stop: async () => {
-        child.kill('SIGTERM');
-        await once(child, 'close');
+        await process.stop();
         await rm(folder, { recursive: true, force: true });
       },
     };

@@ -1,14 +1,16 @@
-// npm run bench [-- --peer postfix] [--rows a,b] [--seconds N] [--repetitions R] [--backlog N] [--flat N] [--write]
+// npm run bench [-- --engine kafka] [--peer postfix] [--rows a,b] [--seconds N] [--repetitions R] [--backlog N] [--flat N] [--write]
 import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startAngarium } from './angarium.ts';
+import { startCluster } from './cluster.ts';
 import { postfixMissing, postfixVersion, startPostfix } from './postfix.ts';
 import { isWithin, renderReport, summarize } from './report.ts';
 import { type Figures, ROWS } from './rows.ts';
 
 const { values } = parseArgs({
   options: {
+    engine: { type: 'string', default: 'embedded' },
     peer: { type: 'string' },
     rows: { type: 'string' },
     seconds: { type: 'string', default: '5' },
@@ -36,8 +38,11 @@ const missing = values.peer === undefined ? undefined : postfixMissing();
 if (missing !== undefined) fail(missing);
 
 const port = Number(values.port);
+const ENGINES = { embedded: startAngarium(scratch, port), kafka: startCluster(scratch, port + 100) };
+const start = ENGINES[values.engine as keyof typeof ENGINES];
+if (start === undefined) fail(`--engine ${values.engine}: ${Object.keys(ENGINES).join(' or ')}`);
 const mtas = [
-  { name: 'Angarium', start: startAngarium(scratch, port) },
+  { name: 'Angarium', start },
   ...(values.peer === undefined ? [] : [{ name: 'Postfix', start: startPostfix(scratch, port + 20) }]),
 ];
 const wanted = values.rows?.split(',');
