@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly octets?: number;
   /** Messages in all; without it until stopped. */
   readonly messages?: number;
+  /** Most messages a second; without it as many as go. */
+  readonly perSecond?: number;
 }
 
 /** What a load has seen, by id: every message that was sent has a verdict or none. */
@@ -24,6 +26,8 @@ export interface Load {
   readonly unanswered: ReadonlySet<string>;
   /** `Date.now()` of the first 250; undefined before it. */
   readonly firstTakenAtMs: () => number | undefined;
+  /** Longest time without a 250, since the last call or the start. */
+  readonly longestSilenceMs: () => number;
   /** Sends nothing new, and resolves when what runs is answered or its session has ended. */
   stop(): Promise<void>;
   /** Resolves when all messages were tried. */
@@ -44,7 +48,9 @@ export function loadId(content: string): string | undefined {
  * Sends messages with ids of their own over several sessions, each reused until it ends, and witnesses every answer.
  * A message that was not answered is not sent again.
  */
-export function startLoad({ address, sessions, recipient, name, octets = 500, messages = Number.POSITIVE_INFINITY }: LoadOptions): Load {
+export function startLoad(options: LoadOptions): Load {
+  const { address, sessions, recipient, name, octets = 500 } = options;
+  const { messages = Number.POSITIVE_INFINITY, perSecond = Number.POSITIVE_INFINITY } = options;
   const taken = new Set<string>();
   const refused = new Map<string, number>();
   const unanswered = new Set<string>();
@@ -52,6 +58,13 @@ export function startLoad({ address, sessions, recipient, name, octets = 500, me
   let firstTakenAtMs: number | undefined;
   let next = 0;
   let isStopped = false;
+  const startedMs = performance.now();
+  let [lastTakenMs, silenceMs] = [startedMs, 0];
+  const endSilence = () => {
+    const nowMs = performance.now();
+    silenceMs = Math.max(silenceMs, nowMs - lastTakenMs);
+    lastTakenMs = nowMs;
+  };
 
   const transact = async (session: Session) => {
     const number = next++;
@@ -69,6 +82,7 @@ export function startLoad({ address, sessions, recipient, name, octets = 500, me
     unanswered.delete(id);
     if (code === 250) {
       taken.add(id);
+      endSilence();
       firstTakenAtMs ??= Date.now();
     } else refused.set(id, code);
   };
@@ -79,6 +93,8 @@ export function startLoad({ address, sessions, recipient, name, octets = 500, me
       await session.ask('EHLO client.test');
       while (!isStopped && next < messages) {
         const before = refused.size;
+        const earlyMs = startedMs + (next / perSecond) * 1000 - performance.now();
+        if (earlyMs > 0) await new Promise((resolve) => setTimeout(resolve, earlyMs));
         await transact(session);
         if (refused.size > before) await new Promise((resolve) => setTimeout(resolve, REFUSED_MS));
       }
@@ -100,6 +116,12 @@ export function startLoad({ address, sessions, recipient, name, octets = 500, me
     refused,
     unanswered,
     firstTakenAtMs: () => firstTakenAtMs,
+    longestSilenceMs: () => {
+      endSilence();
+      const found = silenceMs;
+      silenceMs = 0;
+      return found;
+    },
     stop: () => {
       isStopped = true;
       return done;

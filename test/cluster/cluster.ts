@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type Angarium, startAngarium } from '../e2e/angarium.ts';
+import { createCommand } from '../kafka/command.ts';
+
+export const ROLES = ['routing', 'mailbox', 'ingress', 'delivery'] as const;
+export type ClusterRole = (typeof ROLES)[number];
+type Tree = Readonly<Record<string, unknown>>;
+
+export interface ClusterOptions {
+  /** Of everything that is no broker's. */
+  readonly folder: string;
+  /** "host:port" of the brokers. */
+  readonly brokers: readonly string[];
+  /** How many of each role to begin with. */
+  readonly counts: Readonly<Record<ClusterRole, number>>;
+  /** For all roles: stores, limits, addresses of peers. */
+  readonly config?: Tree;
+  /** Listeners are at this port and those after it, ten to a process; left out: free ports. */
+  readonly basePort?: number;
+}
+
+/** Services as processes of their own over one Kafka, by names such as `delivery-2`. Each keeps its ports over its restarts. */
+export interface Cluster {
+  /** Running processes by name. */
+  readonly running: ReadonlyMap<string, Angarium>;
+  of(role: ClusterRole): readonly Angarium[];
+  one(name: string): Angarium;
+  start(name: string): Promise<Angarium>;
+  /** SIGTERM; the exit code. */
+  stop(name: string): Promise<number | null>;
+  kill(name: string): Promise<void>;
+  /** Kills whatever runs. */
+  close(): Promise<void>;
+}
+
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  const ports = [];
+  for (const server of servers) {
+    if (!server.listening) await once(server, 'listening');
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    ports.push(address.port);
+  }
+  for (const server of servers) server.close();
+  return ports;
+}
+
+const PORTS_EACH = 7;
+/** Room for the highest number of a role. */
+const MOST_EACH = 6;
+
+async function portsOf(names: readonly string[], basePort: number | undefined): Promise<ReadonlyMap<string, readonly number[]>> {
+  const free = basePort === undefined ? await freePorts(names.length * PORTS_EACH) : [];
+  const portsAt = (at: number) =>
+    Array.from({ length: PORTS_EACH }, (_, port) => free[at * PORTS_EACH + port] ?? (basePort ?? 0) + at * 10 + port);
+  return new Map(names.map((name, at) => [name, portsAt(at)]));
+}
+
+/** Where each process listens, and whom it asks. */
+function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, counts: ClusterOptions['counts']): Tree {
+  const at = (of: string, port: number) => `127.0.0.1:${ports.get(of)?.[port]}`;
+  const all = (role: ClusterRole) => Array.from({ length: counts[role] }, (_, number) => at(`${role}-${number + 1}`, 0)).join(',');
+  const role = name.replace(/-\d+$/, '') as ClusterRole;
+  return {
+    metrics: { listen: at(name, 6) },
+    ingress: { mx: { listen: [at(name, 1)] }, submission: { listen: [at(name, 2)] }, submissions: { listen: [at(name, 3)] } },
+    directoryListen: role === 'routing' ? at(name, 0) : '',
+    directoryAt: all('routing'),
+    mailboxAt: all('mailbox'),
+    mailbox: {
+      pop3: { listen: [at(name, 4)] },
+      pop3s: { listen: [at(name, 5)] },
+      rpcListen: role === 'mailbox' ? at(name, 0) : '',
+      directory: all('routing'),
+    },
+  };
+}
+
+function merge(base: Tree, over: Tree): Tree {
+  const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const below = base[key];
+    merged[key] = isTree(value) && isTree(below) ? merge(below, value) : value;
+  }
+  return merged;
+}
+
+/** Makes the topics and starts all processes, those that others ask first. Resolves when each is ready. */
+export async function startCluster({ folder, brokers, counts, config = {}, basePort }: ClusterOptions): Promise<Cluster> {
+  const names = ROLES.flatMap((role) => Array.from({ length: MOST_EACH }, (_, number) => `${role}-${number + 1}`));
+  const ports = await portsOf(names, basePort);
+  const running = new Map<string, Angarium>();
+  const replicas = Math.min(3, brokers.length);
+  const shared = merge(
+    {
+      blobFolder: join(folder, 'blobs'),
+      kafka: { brokers, replicationFactor: replicas, minInSyncReplicas: Math.min(2, replicas) },
+      journal: { lanes: 12, inPartitions: 6, localSpread: 6 },
+      ingress: { relayNetworks: ['127.0.0.0/8'], maxConnectionsPerClient: 100 },
+    },
+    config,
+  );
+  const start = async (name: string) => {
+    const role = name.replace(/-\d+$/, '') as ClusterRole;
+    await mkdir(join(folder, name), { recursive: true });
+    const one = await startAngarium(join(folder, name), merge(shared, configFor(name, ports, counts)), role);
+    running.set(name, one);
+    return one;
+  };
+  const end = async <T>(name: string, how: (one: Angarium) => Promise<T>): Promise<T> => {
+    const one = running.get(name);
+    if (one === undefined) throw new Error(`${name} does not run`);
+    running.delete(name);
+    return how(one);
+  };
+  const close = async () => {
+    await Promise.all([...running.values()].map((one) => one.kill()));
+    running.clear();
+  };
+  try {
+    const { code, stderr } = await (await createCommand(join(folder, 'topics'), shared))(['topics', 'create']);
+    if (code !== 0) throw new Error(`topics create: ${stderr}`);
+    for (const role of ROLES) await Promise.all(Array.from({ length: counts[role] }, (_, number) => start(`${role}-${number + 1}`)));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    running,
+    of: (role) => [...running].filter(([name]) => name.startsWith(`${role}-`)).map(([, one]) => one),
+    one: (name) => {
+      const found = running.get(name);
+      if (found === undefined) throw new Error(`${name} does not run`);
+      return found;
+    },
+    start,
+    stop: (name) => end(name, (one) => one.stop()),
+    kill: (name) => end(name, (one) => one.kill()),
+    close,
+  };
+}
