@@ -22,8 +22,6 @@ export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'log' | 'bl
   readonly guesses: Guesses;
   readonly checkRecipient: RecipientCheck;
   readonly nextQueueId: () => string;
-  /** Partition of `mail.in` for the next message. */
-  readonly nextPartition: () => number;
   /** New connections are refused and running ones end when they can. */
   isStopping: boolean;
   /** The event loop was late: new connections are refused. */
@@ -31,15 +29,13 @@ export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'log' | 'bl
 }
 
 export function createCore(deps: IngressDeps): Core {
-  const { clock, log } = deps;
+  const { clock } = deps;
   const config = deps.config.ingress;
   const nowMs = () => clock.nowMs();
   const clients = createClients(config);
   // Room for one message of the largest size, whatever was configured: it could never be taken otherwise.
   const unacknowledged = new Unacknowledged(Math.max(config.maxUnacknowledgedOctets, config.maxMessageOctets));
   const recipientRoom = createRecipientRoom(config);
-  const partitions = log.partitions('mail.in');
-  let partition = Math.floor(deps.random() * partitions);
   return {
     ...deps,
     config,
@@ -57,10 +53,6 @@ export function createCore(deps: IngressDeps): Core {
     guesses: createGuesses({ ...config, nowMs }),
     checkRecipient: createRecipientCheck({ directory: deps.directory, cacheMs: config.recipientCacheMs, nowMs }),
     nextQueueId: createQueueIds({ nowMs, random: deps.random }),
-    nextPartition: () => {
-      partition = (partition + 1) % partitions;
-      return partition;
-    },
     isStopping: false,
     isLate: false,
   };

@@ -131,7 +131,7 @@ async function store(handover: Handover, message: Incoming): Promise<SmtpReply> 
     const envelope = envelopeOf(handover, message);
     const { recipients } = transaction;
     const value = { envelope, recipients, content, laneTableVersion: core.laneTableVersion() };
-    await core.log.append('mail.in', core.nextPartition(), [encodeRecord({ $case: 'accepted', value })]);
+    await core.log.append('mail.in', core.log.anyPartition('mail.in'), [encodeRecord({ $case: 'accepted', value })]);
   } catch (error) {
     return refuseUnstored(handover, queueId, error);
   }
