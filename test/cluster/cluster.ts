@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { type Angarium, startAngarium } from '../e2e/angarium.ts';
+import { type Angarium, startAngarium, until } from '../e2e/angarium.ts';
 import { createCommand } from '../kafka/command.ts';
 
 export const ROLES = ['routing', 'mailbox', 'ingress', 'delivery'] as const;
@@ -49,6 +49,9 @@ async function freePorts(count: number): Promise<readonly number[]> {
   return ports;
 }
 
+const LANES = 12;
+/** Who comes first waits for a lease to run out that somebody might have. */
+const OWNED_WITHIN_MS = 60_000;
 const PORTS_EACH = 7;
 /** Room for the highest number of a role. */
 const MOST_EACH = 6;
@@ -90,7 +93,7 @@ function merge(base: Tree, over: Tree): Tree {
   return merged;
 }
 
-/** Makes the topics and starts all processes, those that others ask first. Resolves when each is ready. */
+/** Makes the topics and starts all processes, those that others ask first. Resolves when each is ready and every lane has its owner. */
 export async function startCluster({ folder, brokers, counts, config = {}, basePort }: ClusterOptions): Promise<Cluster> {
   const names = ROLES.flatMap((role) => Array.from({ length: MOST_EACH }, (_, number) => `${role}-${number + 1}`));
   const ports = await portsOf(names, basePort);
@@ -98,9 +101,9 @@ export async function startCluster({ folder, brokers, counts, config = {}, baseP
   const replicas = Math.min(3, brokers.length);
   const shared = merge(
     {
-      blobFolder: join(folder, 'blobs'),
+      ...(config.blobs === undefined && { blobFolder: join(folder, 'blobs') }),
       kafka: { brokers, replicationFactor: replicas, minInSyncReplicas: Math.min(2, replicas) },
-      journal: { lanes: 12, inPartitions: 6, localSpread: 6 },
+      journal: { lanes: LANES, inPartitions: 6, localSpread: 6 },
       ingress: { relayNetworks: ['127.0.0.0/8'], maxConnectionsPerClient: 100 },
     },
     config,
@@ -126,6 +129,11 @@ export async function startCluster({ folder, brokers, counts, config = {}, baseP
     const { code, stderr } = await (await createCommand(join(folder, 'topics'), shared))(['topics', 'create']);
     if (code !== 0) throw new Error(`topics create: ${stderr}`);
     for (const role of ROLES) await Promise.all(Array.from({ length: counts[role] }, (_, number) => start(`${role}-${number + 1}`)));
+    await until(async () => {
+      const workers = [...running].filter(([name]) => name.startsWith('delivery-'));
+      const live = await Promise.all(workers.map(([, one]) => one.metric('angarium_delivery_lanes_live')));
+      return live.reduce((sum, one) => sum + one, 0) === LANES || undefined;
+    }, OWNED_WITHIN_MS);
   } catch (error) {
     await close();
     throw error;
