@@ -155,7 +155,9 @@ function createJava({ folder, version = KAFKA_VERSIONS.newest, heapMiB = 256 }: 
       stdio: ['ignore', output, output],
     });
     closeSync(output);
-    const guard = spawn('sh', ['-c', 'cat >/dev/null; kill -9 $0', String(child.pid)], { stdio: ['pipe', 'ignore', 'ignore'] });
+    const guard = spawn('sh', ['-c', "trap '' HUP INT TERM; cat >/dev/null; kill -9 $0", String(child.pid)], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
     const gone = new Promise<number | string>((resolve) => {
       child.on('exit', (code, signal) => {
         guard.kill('SIGKILL');

@@ -31,7 +31,8 @@ export interface TestS3 {
 }
 
 const START_WITHIN_MS = 30_000;
-const GUARD = 'cat >/dev/null; kill -9 $0; rm -rf "$1"';
+/** Outlives what a terminal or a time limit sends to the whole group. */
+const GUARD = `trap '' HUP INT TERM; cat >/dev/null; kill -9 $0; rm -rf "$1"`;
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
