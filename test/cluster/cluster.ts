@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Angarium, startAngarium, until } from '../e2e/angarium.ts';
+import { freePort } from '../fixtures/ports.ts';
 import { createCommand } from '../kafka/command.ts';
 
 export const ROLES = ['routing', 'mailbox', 'ingress', 'delivery'] as const;
@@ -36,19 +35,6 @@ export interface Cluster {
   close(): Promise<void>;
 }
 
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  const ports = [];
-  for (const server of servers) {
-    if (!server.listening) await once(server, 'listening');
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no port');
-    ports.push(address.port);
-  }
-  for (const server of servers) server.close();
-  return ports;
-}
-
 const LANES = 12;
 /** Who comes first waits for a lease to run out that somebody might have. */
 const OWNED_WITHIN_MS = 60_000;
@@ -57,9 +43,11 @@ const PORTS_EACH = 7;
 const MOST_EACH = 6;
 
 async function portsOf(names: readonly string[], basePort: number | undefined): Promise<ReadonlyMap<string, readonly number[]>> {
-  const free = basePort === undefined ? await freePorts(names.length * PORTS_EACH) : [];
+  const free = new Set<number>();
+  while (basePort === undefined && free.size < names.length * PORTS_EACH) free.add(await freePort());
+  const ports = [...free];
   const portsAt = (at: number) =>
-    Array.from({ length: PORTS_EACH }, (_, port) => free[at * PORTS_EACH + port] ?? (basePort ?? 0) + at * 10 + port);
+    Array.from({ length: PORTS_EACH }, (_, port) => ports[at * PORTS_EACH + port] ?? (basePort ?? 0) + at * 10 + port);
   return new Map(names.map((name, at) => [name, portsAt(at)]));
 }
 

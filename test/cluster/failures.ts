@@ -20,8 +20,8 @@ if (missing !== undefined || rows.length === 0) {
 const seconds = (ms: number): string => (ms / 1000).toFixed(1);
 const HEAD = `| What happens | taken | lost | copies (at most) | refused for now | longest without a 250 | longest without a delivery |
 |---|---|---|---|---|---|---|`;
-const lineOf = ({ title, copiesAtMost }: Row, { taken, lost, copies, refused, acceptSilenceMs, deliverySilenceMs }: Result): string =>
-  `| ${title} | ${taken} | ${lost.length} | ${copies} (${copiesAtMost}) | ${refused} | ${seconds(acceptSilenceMs)} s | ${seconds(deliverySilenceMs)} s |`;
+const lineOf = ({ title, copiesAtMost }: Row, { note, taken, lost, copies, refused, acceptSilenceMs, deliverySilenceMs }: Result): string =>
+  `| ${title}${note && `: ${note}`} | ${taken} | ${lost.length} | ${copies} (${copiesAtMost}) | ${refused} | ${seconds(acceptSilenceMs)} s | ${seconds(deliverySilenceMs)} s |`;
 
 const world = await createWorld({ brokerCount: 3 });
 const lines: string[] = [];

@@ -1,11 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { until } from '../e2e/angarium.ts';
+import { openSession } from '../e2e/session.ts';
 import type { World } from './world.ts';
 
 /** One thing that goes wrong, or is done to a running cluster. */
 export interface Row {
   readonly name: string;
   readonly title: string;
-  readonly happen: (world: World) => Promise<void>;
+  /** May say what else was measured. */
+  readonly happen: (world: World) => Promise<string | undefined>;
   /**
    * Most copies beyond the first: what was on the wire when somebody died or stood still. None where nobody did.
    */
@@ -21,12 +24,12 @@ const ON_THE_WIRE = 20;
 const PER_SECOND = 60;
 export const perSecondOf = ({ perSecond = PER_SECOND }: Row): number => perSecond;
 
-const again = async ({ cluster }: World, name: string): Promise<void> => {
+const again = async ({ cluster }: World, name: string): Promise<undefined> => {
   await cluster.kill(name);
   await cluster.start(name);
 };
 
-const restart = async ({ cluster }: World, name: string): Promise<void> => {
+const restart = async ({ cluster }: World, name: string): Promise<undefined> => {
   const code = await cluster.stop(name);
   if (code !== 0) throw new Error(`${name} ended with ${code}`);
   await cluster.start(name);
@@ -41,6 +44,48 @@ const killed = (name: string, copiesAtMost: number): Row => ({
 
 const SILENT_MS = 20_000;
 const STOPPED_MS = 60_000;
+
+const WAITING = 100_000;
+const EACH = 100;
+const FILL_MS = 180_000;
+/** Of issue and design: lanes deliver again so long after their owner was killed, replay included. */
+const TAKEN_OVER_WITHIN_MS = 15_000;
+
+const sumOver = async ({ cluster }: World, metric: string): Promise<number> => {
+  const values = await Promise.all(cluster.of('delivery').map((one) => one.metric(metric)));
+  return values.reduce((sum, one) => sum + one, 0);
+};
+
+/** Mail to a host that is not there, until so many recipients wait for their second attempt. */
+async function fill(world: World): Promise<undefined> {
+  const session = openSession(world.cluster.one('ingress-1').addresses.mx[0] ?? '');
+  await session.reply();
+  await session.ask('EHLO client.test');
+  const to = Array.from({ length: EACH }, (_, number) => `RCPT TO:<u${number}@dead.test>\r\n`).join('');
+  for (let sent = 0; sent < WAITING; sent += EACH) {
+    session.send(`MAIL FROM:<>\r\n${to}DATA\r\n`);
+    for (let replies = EACH + 2; replies > 0; replies--) await session.reply();
+    const { code } = await session.ask('Subject: waits\r\n\r\nIt waits.\r\n.');
+    if (code !== 250) throw new Error(`a message that was to wait: ${code}`);
+  }
+  session.end();
+  await until(async () => ((await sumOver(world, 'angarium_delivery_recipients_waiting')) >= WAITING ? true : undefined), FILL_MS);
+}
+
+async function takeOver(world: World): Promise<string> {
+  const { cluster } = world;
+  await fill(world);
+  const lanes = await cluster.one('delivery-1').metric('angarium_delivery_lanes_live');
+  const all = await sumOver(world, 'angarium_delivery_lanes_live');
+  await cluster.kill('delivery-1');
+  const killedMs = performance.now();
+  await until(async () => ((await sumOver(world, 'angarium_delivery_lanes_live')) === all ? true : undefined), FILL_MS);
+  const tookMs = performance.now() - killedMs;
+  await cluster.start('delivery-1');
+  for (const one of cluster.of('delivery')) await one.command(['queue', 'delete', '--domain', 'dead.test']);
+  if (tookMs > TAKEN_OVER_WITHIN_MS) throw new Error(`the lanes had owners again after ${Math.round(tookMs)} ms`);
+  return `${lanes} lanes had owners again after ${(tookMs / 1000).toFixed(1)} s`;
+}
 
 /** In their order: what a cluster has to live through. */
 export const ROWS: readonly Row[] = [
@@ -133,6 +178,13 @@ export const ROWS: readonly Row[] = [
       }
     },
     copiesAtMost: 0,
+    acceptSilenceAtMostMs: 5_000,
+  },
+  {
+    name: 'takeover',
+    title: 'kill -9 of a worker while 100,000 recipients wait',
+    happen: takeOver,
+    copiesAtMost: ON_THE_WIRE,
     acceptSilenceAtMostMs: 5_000,
   },
 ];

@@ -41,6 +41,7 @@ export async function createWorld(o: { readonly brokerCount: number }): Promise<
   };
   await command(['domain', 'add', DOMAIN]);
   // Notifications go to the load's domain.
+  await command(['transport', 'add', 'dead.test', 'smarthost', '127.0.0.1:9', '--tls', 'never']);
   for (const domain of ['sink.test', 'client.test'])
     await command(['transport', 'add', domain, 'smarthost', `127.0.0.1:${sink.port}`, '--tls', 'never']);
   const recipientOf = (account: string) => (number: number) =>
@@ -76,6 +77,8 @@ export async function createWorld(o: { readonly brokerCount: number }): Promise<
 }
 
 export interface Result {
+  /** What else was measured. */
+  readonly note: string;
   readonly taken: number;
   readonly refused: number;
   readonly unanswered: number;
@@ -100,7 +103,7 @@ const SETTLE_MS = 180_000;
 export async function survive(
   world: World,
   o: { readonly name: string; readonly perSecond: number; readonly octets?: number },
-  happen: () => Promise<void>,
+  happen: () => Promise<string | undefined>,
 ): Promise<Result> {
   const { sink } = world;
   await world.addAccount(o.name);
@@ -114,7 +117,7 @@ export async function survive(
   await more(o.perSecond);
   for (const load of loads) load.longestSilenceMs();
   sink.longestSilenceMs();
-  await happen();
+  const note = (await happen()) ?? '';
   await more(o.perSecond);
   const acceptSilenceMs = Math.min(...loads.map((load) => load.longestSilenceMs()));
   await Promise.all(loads.map((load) => load.stop()));
@@ -131,6 +134,7 @@ export async function survive(
   const own = [...arrived.atHost, ...arrived.inMailbox].filter(([id]) => id.startsWith(`${o.name}.`));
   const refused = loads.flatMap((load) => [...load.refused.keys()]);
   return {
+    note,
     taken: ids.length,
     refused: refused.length,
     unanswered: sum((load) => load.unanswered.size),

@@ -1,6 +1,5 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { delimiter } from 'node:path';
 
 /*
@@ -114,6 +113,8 @@ args = sys.argv[2:]
 context = ssl._create_unverified_context()
 `;
 
+import { freePort } from '../fixtures/ports.ts';
+
 /**
  * Runs a Python script that has smtplib, poplib, `host` and `port` of the address, `args`, and a TLS `context` that
  * verifies nothing.
@@ -165,15 +166,4 @@ function accepts(port: number): Promise<boolean> {
     });
     socket.once('error', () => resolve(false));
   });
-}
-
-/** A port that was free a moment ago: for programs that cannot choose one. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const bound = server.address();
-  server.close();
-  await once(server, 'close');
-  if (bound === null || typeof bound === 'string') throw new Error('no port');
-  return bound.port;
 }

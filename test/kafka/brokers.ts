@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { freePort } from '../fixtures/ports.ts';
 import { fetchJars, KAFKA_VERSIONS } from './jars.mjs';
 
 /** A listener beside the plain one, with what its brokers need to be told. */
@@ -58,16 +58,6 @@ interface Ports {
   readonly plain: number;
   readonly quorum: number;
   readonly secure: number;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 async function portsOf(id: number, basePort: number | undefined): Promise<Ports> {

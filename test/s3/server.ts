@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../fixtures/ports.ts';
 import { fetchGateway, GATEWAY_VERSION, gatewayMissing } from './gateway.mjs';
 
 /** A real S3 server (versitygw over a folder) on 127.0.0.1. */
@@ -33,16 +34,6 @@ export interface TestS3 {
 const START_WITHIN_MS = 30_000;
 /** Outlives what a terminal or a time limit sends to the whole group. */
 const GUARD = `trap '' HUP INT TERM; cat >/dev/null; kill -9 $0; rm -rf "$1"`;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
