@@ -181,18 +181,14 @@ export class SmtpSession extends Base {
     this._sendCommand(line);
   }
 
-  /** Takes the next reply, to something that is sent by `write`. */
-  awaitReply(timeoutMs: number, take: (reply: HostReply) => void): void {
-    this._responseActions.push(Object.assign((raw: string) => take(parseReply(raw)), { timeoutMs }));
+  /** Sends commands, separated by CRLF, whose replies are awaited already. */
+  say(lines: string): void {
+    this._sendCommand(lines);
   }
 
-  /** What `send` sends leaves in one segment. */
-  corked(send: () => void): void {
-    const socket = this._socket;
-    if (!socket) return;
-    socket.cork();
-    send();
-    socket.uncork();
+  /** Takes the next reply, to something that is sent by `say` or `write`. */
+  awaitReply(timeoutMs: number, take: (reply: HostReply) => void): void {
+    this._responseActions.push(Object.assign((raw: string) => take(parseReply(raw)), { timeoutMs }));
   }
 
   /** `written`: the kernel has taken it. Not called when the connection is lost. */

@@ -95,25 +95,25 @@ function envelopeSteps(run: Run): readonly Step[] {
 function sendEnvelope(run: Run): void {
   const { session, result } = run;
   const steps = envelopeSteps(run);
-  const isPipelined = session.extensions.has('PIPELINING');
   session.dirty = true;
+  if (session.extensions.has('PIPELINING')) {
+    for (const { timeoutMs, take } of steps) session.awaitReply(timeoutMs, take);
+    session.say(steps.map(({ line }) => line).join('\r\n'));
+    return;
+  }
   const send = (index: number) => {
     const step = steps[index];
     if (!step) return;
     session.ask(step.line, step.timeoutMs, (reply) => {
       step.take(reply);
-      if (isPipelined || !session.usable || reply.code === 421) return;
+      if (!session.usable || reply.code === 421) return;
       const refused = result.mail !== undefined && !ok(result.mail);
       const beforeData = index === steps.length - 2;
       if (refused || (beforeData && !result.recipients.some(ok))) run.settle();
       else send(index + 1);
     });
   };
-  if (isPipelined)
-    session.corked(() => {
-      for (const index of steps.keys()) send(index);
-    });
-  else send(0);
+  send(0);
 }
 
 function onDataReply(run: Run, reply: HostReply): void {
@@ -174,9 +174,6 @@ function sendDot(run: Run, withData: readonly Buffer[]): void {
     result.dotted = true;
     transaction.onDot();
     session.expect(session.timeouts.finalMs, 'no reply to the message in time');
-    session.corked(() => {
-      for (const piece of withData) session.write(piece);
-      session.write(DOT);
-    });
+    session.write(withData.length === 0 ? DOT : Buffer.concat([...withData, DOT]));
   }
 }
