@@ -31,7 +31,7 @@ test(`${only > 0 ? `seed ${only}` : `${SEEDS} lives`} end with every recipient a
     [],
   );
   const tallies = found.flatMap((share) => share.tallies);
-  const names = ['letters', 'taken', 'moved', 'trimmed', 'orders', 'owners'] as const;
+  const names = ['kept', 'refused', 'taken', 'moved', 'trimmed', 'orders', 'owners'] as const;
   for (const name of names) {
     const sum = tallies.reduce((total, tally) => total + tally[name], 0);
     assert.ok(sum > SEEDS / 4, `only ${sum} ${name}: this simulates too little`);

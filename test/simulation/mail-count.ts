@@ -1,11 +1,13 @@
+import type { Sent } from './client.ts';
 import type { Witness } from './witness.ts';
 import { expand } from './world.ts';
 
-/** To the end of DATA. `inDoubt`: none came, or 451 where the log may hold it all the same. */
+/** What the client was told of its letter. `refused`: anything but 250, or it never sent the final dot; `inDoubt`: it did, and was told nothing. */
 export type Answer = 'kept' | 'refused' | 'inDoubt';
 
 export interface Letter {
-  readonly queueId: string;
+  /** In its Message-ID field: all that its sender knows it by. */
+  readonly id: string;
   /** Empty is the null reverse-path. */
   readonly sender: string;
   readonly notify: number;
@@ -34,15 +36,20 @@ const wantsSuccess = ({ sender, notify, recipients }: Letter, address: string) =
   sender.endsWith('@here.test') && (notify & SUCCESS) !== 0 && recipients.includes(address) && !recipients.includes('list@here.test');
 
 /** A taken one may have been recorded as failed where the reply was lost; an order to delete silences. */
-function isToldOfSuccess(witness: Witness, { queueId, sender }: Letter, address: string): boolean {
+function isToldOfSuccess(witness: Witness, { queueId, sender }: Accepted, address: string): boolean {
   const reports = witness.reports(sender);
   const isExplained = witness.allowed(queueId, address) > 1 || witness.isDeleted(queueId, address);
   return isExplained || isReported(reports, address, 'delivered') || isReported(reports, address, 'relayed');
 }
 
+/** A letter in the queue; its recipients are those that were accepted. */
+interface Accepted extends Letter {
+  readonly queueId: string;
+}
+
 const recipientsOf = ({ recipients }: Letter) => new Set(recipients.flatMap(expand));
 
-function countRecipient(witness: Witness, letter: Letter, address: string): string | undefined {
+function countRecipient(witness: Witness, letter: Accepted, address: string): string | undefined {
   const { queueId, sender } = letter;
   const taken = witness.taken(queueId, address);
   const allowed = witness.allowed(queueId, address);
@@ -65,16 +72,22 @@ function countRecipient(witness: Witness, letter: Letter, address: string): stri
  * The mail count: every recipient of every letter that was answered with 250 was taken somewhere, or failed and its sender
  * was told as asked; nobody got it more often than lost replies and deaths explain; what was refused went nowhere.
  */
-export function countMail(witness: Witness, answers: ReadonlyMap<Letter, Answer>): readonly string[] {
+export function countMail(witness: Witness, letters: ReadonlyMap<Letter, Sent>): readonly string[] {
   const faults: string[] = [];
-  const known = new Set([...answers.keys()].map(({ queueId }) => queueId));
+  const known = new Set([...letters.keys()].map(({ id }) => witness.queueIdOf(id)));
   for (const queueId of witness.letters) if (!known.has(queueId)) faults.push(`${queueId} was taken and is unknown`);
-  for (const [letter, answer] of answers) {
-    const isSeen = witness.queueIds.has(letter.queueId);
-    if (answer === 'refused' && isSeen) faults.push(`${letter.queueId} was refused and delivered`);
+  for (const [letter, { answer, recipients }] of letters) {
+    const queueId = witness.queueIdOf(letter.id);
+    if (queueId === undefined) {
+      if (answer === 'kept') faults.push(`${letter.id} was answered with 250 and lost at once`);
+      continue;
+    }
+    if (answer === 'refused' && witness.queueIds.has(queueId) && !witness.isDoubtful(queueId))
+      faults.push(`${queueId} was refused and delivered`);
     if (answer !== 'kept') continue;
-    for (const address of recipientsOf(letter)) {
-      const fault = countRecipient(witness, letter, address);
+    const accepted = { ...letter, queueId, recipients };
+    for (const address of recipientsOf(accepted)) {
+      const fault = countRecipient(witness, accepted, address);
       if (fault !== undefined) faults.push(fault);
     }
   }

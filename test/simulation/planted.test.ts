@@ -81,7 +81,7 @@ test('found: a notification is taken for handed over before it is', async () => 
     };
     return { ...log, append };
   };
-  assert.match(await firstFault(plant), /was not told/);
+  assert.match(await firstFault(plant), /not told/);
 });
 
 test('found: what routing writes again counts as new mail', async () => {
@@ -98,4 +98,65 @@ test('found: what routing writes again counts as new mail', async () => {
   };
   const written = new Set<string>();
   assert.match(await firstFault(plant, () => written.clear()), /unknown/);
+});
+
+test('found: ingress answers with 250 what the log has refused', async () => {
+  const plant: Plant = (log, asker) => {
+    if (asker !== 'ingress') return log;
+    const append: Log['append'] = async (topic, partition, values) => {
+      try {
+        return await log.append(topic, partition, values);
+      } catch (error) {
+        if (error instanceof AppendFailed && error.reason === 'failed') return 0;
+        throw error;
+      }
+    };
+    return { ...log, append };
+  };
+  assert.match(await firstFault(plant), /was lost/);
+});
+
+test('found: ingress answers before the log does', async () => {
+  const plant: Plant = (log, asker) => {
+    if (asker !== 'ingress') return log;
+    const append: Log['append'] = async (topic, partition, values) => {
+      log.append(topic, partition, values).catch(() => {});
+      return 0;
+    };
+    return { ...log, append };
+  };
+  assert.match(await firstFault(plant), /was lost/);
+});
+
+test('found: ingress writes what it has refused', async () => {
+  const plant: Plant = (log, asker) => {
+    if (asker !== 'ingress') return log;
+    const append: Log['append'] = async (topic, partition, values) => {
+      try {
+        return await log.append(topic, partition, values);
+      } catch (error) {
+        log.append(topic, partition, values).catch(() => {});
+        throw error;
+      }
+    };
+    return { ...log, append };
+  };
+  assert.match(await firstFault(plant), /was refused and delivered/);
+});
+
+test('found: an accepted recipient is not in the record', async () => {
+  const plant: Plant = (log, asker) => {
+    if (asker !== 'ingress') return log;
+    const shorten = (value: Uint8Array): Uint8Array => {
+      const decoded = decodeRecord(value);
+      if (decoded.is !== 'known' || decoded.kind.$case !== 'accepted') return value;
+      const { recipients } = decoded.kind.value;
+      return encodeRecord({
+        $case: 'accepted',
+        value: { ...decoded.kind.value, recipients: recipients.slice(0, Math.max(1, recipients.length - 1)) },
+      });
+    };
+    return { ...log, append: (topic, partition, values) => log.append(topic, partition, values.map(shorten)) };
+  };
+  assert.match(await firstFault(plant), /was lost/);
 });

@@ -1,13 +1,15 @@
-import { AppendFailed } from '@angarium/log';
-import { type Accepted, BodyType, type Content, encodeRecord, Ret } from '@angarium/records';
 import { type Chance, createChance } from './chance.ts';
-import { type Answer, countMail, type Letter } from './mail-count.ts';
+import { type Sent, sendLetter } from './client.ts';
+import { countMail, type Letter } from './mail-count.ts';
+import { CLIENT_ADDRESS } from './wire.ts';
 import { createWorld, LIFETIME_MS, type Plant, type World } from './world.ts';
 
 const MINUTE_MS = 60_000;
 /** Trouble of our own, restarts and new mail end after this; dead hosts stay dead. */
 const TROUBLE_MS = 90 * MINUTE_MS;
 const NEVER = 1;
+/** Of all letters: their clients are in a relay network. */
+const TENANT = `tenant:relay:${CLIENT_ADDRESS}/32`;
 
 const POOL = [
   ...['u1@here.test', 'u2@here.test', 'gone@here.test', 'list@here.test', 'list@here.test'],
@@ -22,49 +24,15 @@ function drawLetter(chance: Chance, number: number): Letter {
     notify: chance.pick([0, 0, 0, NEVER, 2, 4, 6, 12, 14]),
     recipients,
     isLarge: chance.hits(0.2),
-    queueId: `M${String(number).padStart(25, '0')}`,
+    id: `m${number}@letters.test`,
   };
-}
-
-const bodyOf = ({ queueId, isLarge }: Letter) => Buffer.from(`Subject: ${queueId}\r\n\r\n${isLarge ? 'line\r\n'.repeat(50) : 'x\r\n'}`);
-
-async function place(world: World, letter: Letter): Promise<Content> {
-  const body = bodyOf(letter);
-  const place = { octets: body.length, laneBlob: false };
-  if (!letter.isLarge) return { ...place, place: { $case: 'inline', value: body } };
-  await world.blobs.put(`shared/${letter.queueId}`, body);
-  return { ...place, place: { $case: 'blobKey', value: `shared/${letter.queueId}` } };
-}
-
-async function accept(world: World, letter: Letter): Promise<Accepted> {
-  const { queueId, sender, notify, recipients } = letter;
-  const envelope = {
-    ...{ queueId, reversePath: sender, envid: '', ret: Ret.HDRS, bodyType: BodyType.SEVEN_BIT, smtputf8: false, headerUtf8: false },
-    ...{ tenant: 'mx', priority: 0, acceptedAtMs: world.time.nowMs(), parentQueueId: '', traceparent: '', messageId: `<${queueId}>` },
-  };
-  return {
-    envelope,
-    recipients: recipients.map((forwardPath) => ({ forwardPath, notify, orcpt: '' })),
-    content: await place(world, letter),
-    laneTableVersion: world.laneTable.version,
-  };
-}
-
-/** Does what ingress does at the end of DATA. A process that is killed meanwhile answers nothing: in doubt. */
-async function submit(world: World, letter: Letter, partition: number): Promise<Answer> {
-  const value = await accept(world, letter);
-  try {
-    await world.now.log.append('mail.in', partition, [encodeRecord({ $case: 'accepted', value })]);
-    return 'kept';
-  } catch (error) {
-    return error instanceof AppendFailed && !error.inDoubt ? 'refused' : 'inDoubt';
-  }
 }
 
 interface Run {
   readonly world: World;
   readonly chance: Chance;
-  readonly answers: Map<Letter, Answer>;
+  /** What was sent, and what became of it as far as its client knows; in doubt until then. */
+  readonly letters: Map<Letter, Sent>;
   readonly faults: string[];
 }
 
@@ -78,13 +46,14 @@ function audit({ world, faults }: Run): void {
 const EVERYTHING = { queueId: '', domain: '', site: '', tenant: '', state: '', olderThanMs: 0 };
 
 /** An order of an operator. It may fail, and be in the log all the same. */
-async function operate({ now }: World, chance: Chance, letters: readonly Letter[]): Promise<void> {
+async function operate({ now, witness }: World, chance: Chance, letters: readonly Letter[]): Promise<void> {
   const { queue } = now.delivery;
+  const queueIds = letters.map(({ id }) => witness.queueIdOf(id)).filter((queueId) => queueId !== undefined);
   const order = chance.between(0, 4);
   if (order === 0) await queue.flush({ filter: EVERYTHING });
-  else if (order === 1) await queue.suspend({ scope: chance.pick(['domain:a.test', 'tenant:mx', 'all']), reason: 'test' });
+  else if (order === 1) await queue.suspend({ scope: chance.pick(['domain:a.test', TENANT, 'all']), reason: 'test' });
   else if (order === 2) for (const { scope } of (await queue.suspensions()).suspensions) await queue.resume({ scope });
-  else if (letters.length > 0) await queue.delete({ filter: { ...EVERYTHING, queueId: chance.pick(letters).queueId } });
+  else if (queueIds.length > 0) await queue.delete({ filter: { ...EVERYTHING, queueId: chance.pick(queueIds) } });
 }
 
 async function resumeAll({ now }: World): Promise<void> {
@@ -92,8 +61,12 @@ async function resumeAll({ now }: World): Promise<void> {
   for (const { scope } of (await queue.suspensions()).suspensions) await queue.resume({ scope });
 }
 
+function crash(error: unknown): never {
+  throw error;
+}
+
 /** Letters and misfortunes, each at its time. */
-function drawEvents({ world, chance, answers }: Run): readonly { readonly atMs: number; readonly run: () => Promise<void> }[] {
+function drawEvents({ world, chance, letters }: Run): readonly { readonly atMs: number; readonly run: () => Promise<void> }[] {
   const events: { atMs: number; run: () => Promise<void> }[] = [];
   const add = (count: number, run: () => Promise<void>) => {
     for (let left = count; left > 0; left--) events.push({ atMs: chance.between(0, TROUBLE_MS), run });
@@ -101,12 +74,9 @@ function drawEvents({ world, chance, answers }: Run): readonly { readonly atMs: 
   let number = 0;
   add(chance.between(3, 16), async () => {
     const letter = drawLetter(chance, number++);
-    answers.set(letter, 'inDoubt');
+    letters.set(letter, { answer: 'inDoubt', recipients: [] });
     // Not waited for: a slow log must not keep the world from turning.
-    submit(world, letter, chance.between(0, 1)).then(
-      (answer) => answers.set(letter, answer),
-      () => {},
-    );
+    sendLetter(world.connect(), letter, chance.fork()).then((sent) => letters.set(letter, sent), crash);
   });
   add(chance.between(0, 4), () => world.crash());
   // A crash loop: each life is too short to get far.
@@ -122,7 +92,7 @@ function drawEvents({ world, chance, answers }: Run): readonly { readonly atMs: 
   add(chance.between(0, 2), () =>
     world.addLaneTable({ localSpread: chance.between(1, 3), spreads: [{ domain: 'a.test', lanes: chance.between(1, 3) }] }),
   );
-  add(chance.between(0, 5), async () => void operate(world, chance, [...answers.keys()]).catch(() => {}));
+  add(chance.between(0, 5), async () => void operate(world, chance, [...letters.keys()]).catch(() => {}));
   return events.sort((one, other) => one.atMs - other.atMs);
 }
 
@@ -135,6 +105,9 @@ export interface Outcome {
 /** What was there to be found wrong. */
 export interface Tally {
   readonly letters: number;
+  /** As their clients know it. */
+  readonly kept: number;
+  readonly refused: number;
   readonly taken: number;
   readonly moved: number;
   readonly trimmed: number;
@@ -143,10 +116,14 @@ export interface Tally {
   readonly doubts: number;
 }
 
-function tallyOf({ world, answers }: Run): Tally {
+const answered = (letters: Run['letters'], answer: Sent['answer']) => [...letters.values()].filter((sent) => sent.answer === answer).length;
+
+function tallyOf({ world, letters }: Run): Tally {
   const { witness } = world;
   return {
-    letters: answers.size,
+    letters: letters.size,
+    kept: answered(letters, 'kept'),
+    refused: answered(letters, 'refused'),
     taken: witness.queueIds.size,
     moved: witness.records('moved'),
     trimmed: world.trimmed(),
@@ -160,7 +137,7 @@ function tallyOf({ world, answers }: Run): Tally {
 export async function simulate(seed: number, plant?: Plant): Promise<Outcome> {
   const chance = createChance(seed);
   const world = createWorld(chance.fork(), plant);
-  const run: Run = { world, chance, answers: new Map(), faults: [] };
+  const run: Run = { world, chance, letters: new Map(), faults: [] };
   const turn = () => audit(run);
   await world.addLaneTable({ localSpread: 2 });
   await world.start();
@@ -174,7 +151,7 @@ export async function simulate(seed: number, plant?: Plant): Promise<Outcome> {
   await resumeAll(world);
   await world.time.pass(TROUBLE_MS + LIFETIME_MS, turn);
   await world.time.settle();
-  const faults = [...run.faults, ...world.alarms, ...countMail(world.witness, run.answers)];
+  const faults = [...run.faults, ...world.alarms, ...countMail(world.witness, run.letters)];
   const report = world.now.delivery.accounting();
   if (report === undefined || report.queued !== 0) faults.push(`still queued: ${JSON.stringify(report)}`);
   if (world.now.delivery.notReady().length > 0) faults.push(...world.now.delivery.notReady());

@@ -15,6 +15,8 @@ export interface VirtualTime {
   /** Lets time pass, timer by timer; `onTurn` is called when all that a timer caused has come to rest. */
   pass(ms: number, onTurn?: () => void): Promise<void>;
   settle(): Promise<void>;
+  /** Something was sent on a wire: it is not at rest yet. */
+  stir(): void;
 }
 
 interface Timer {
@@ -24,6 +26,9 @@ interface Timer {
 }
 
 const isEarlier = (one: Timer, other: Timer) => one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
+
+/** Turns without anything on a wire after which all has come to rest: the log and the blobs in memory take fewer. */
+const QUIET_TURNS = 3;
 
 export function createVirtualTime(startMs: number): VirtualTime {
   const timers = new Set<Timer>();
@@ -47,9 +52,13 @@ export function createVirtualTime(startMs: number): VirtualTime {
     };
     return clock;
   };
-  /** All that needs no time: the log and the blobs in memory only take turns of the microtask queue. */
+  let isStirred = false;
+  /** All that needs no time, until nothing happens any more. */
   const settle = async (): Promise<void> => {
-    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet = isStirred ? 0 : quiet + 1) {
+      isStirred = false;
+      await new Promise(setImmediate);
+    }
   };
   const earliest = (): Timer | undefined => {
     let first: Timer | undefined;
@@ -61,6 +70,9 @@ export function createVirtualTime(startMs: number): VirtualTime {
     world: createClock(),
     process: createClock,
     settle,
+    stir() {
+      isStirred = true;
+    },
     async pass(ms, onTurn = () => {}) {
       const endMs = nowMs + ms;
       await settle();

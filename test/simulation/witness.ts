@@ -6,10 +6,15 @@ export interface Witness {
   take(queueId: string, address: string, report: { readonly isReport: boolean; readonly content: Uint8Array; readonly to: string }): void;
   /** It did, and nobody can know: the reply was lost. */
   doubt(queueId: string, address: string): void;
+  /** Accepted mail that somebody wants in the log; `isDoubtful`: nobody knows whether it is. */
+  accept(values: readonly Uint8Array[], o: { readonly isDoubtful: boolean }): void;
   /** Records that got durable in a lane, at the instant that they did. */
   record(values: readonly Uint8Array[]): void;
   /** The process is gone: what it saw taken and did not write down is taken again. */
   processDied(): void;
+  /** By the Message-ID that its sender gave it; undefined: nobody has tried to write it down. */
+  queueIdOf(id: string): string | undefined;
+  isDoubtful(queueId: string): boolean;
   taken(queueId: string, address: string): number;
   allowed(queueId: string, address: string): number;
   isConcluded(queueId: string, address: string): boolean;
@@ -51,6 +56,8 @@ export function createWitness(): Witness {
   const delivered = new Set<string>();
   const reports = new Map<string, string[]>();
   const queueIds = new Set<string>();
+  const queueIdsById = new Map<string, string>();
+  const doubtful = new Set<string>();
   let takenByThisProcess: string[] = [];
   const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
   const letters = new Set<string>();
@@ -66,6 +73,16 @@ export function createWitness(): Witness {
       if (isReport) reports.set(to, [...(reports.get(to) ?? []), Buffer.from(content).toString()]);
     },
     doubt: (queueId, address) => void add(doubts, keyOf(queueId, address)),
+    accept(values, { isDoubtful }) {
+      for (const kind of kindsOf(values)) {
+        if (kind.$case !== 'accepted' || kind.value.envelope === undefined) continue;
+        const { messageId, queueId } = kind.value.envelope;
+        queueIdsById.set(messageId.replace(/^<|>$/g, ''), queueId);
+        if (isDoubtful) doubtful.add(queueId);
+      }
+    },
+    queueIdOf: (id) => queueIdsById.get(id),
+    isDoubtful: (queueId) => doubtful.has(queueId),
     record(values) {
       const kinds = kindsOf(values);
       for (const kind of kinds) add(counts, kind.$case);

@@ -1,14 +1,17 @@
+import type { Duplex } from 'node:stream';
 import { type BlobStore, createMemoryBlobs } from '@angarium/blob';
 import { createDelivery, type Delivery } from '@angarium/delivery';
+import { createIngress, type Ingress } from '@angarium/ingress';
 import { createLaneTable } from '@angarium/lanes';
 import { AppendFailed, createMemoryStorage, type Log, type MemoryLog, openMemoryLog } from '@angarium/log';
 import { encodeRecord, type LaneTable } from '@angarium/records';
 import { createRouting, type Routing, type RoutingDeps } from '@angarium/routing';
-import { type Directory, Placement, type Target, Unavailable } from '@angarium/rpc';
-import { configSchema, type Logger, type Metrics } from '@angarium/runtime';
+import { CheckResult, type Directory, Placement, type Target, Unavailable } from '@angarium/rpc';
+import { configSchema, type Logger, type Metrics, type TlsSource } from '@angarium/runtime';
 import type { Chance } from './chance.ts';
 import { createHosts, createStore, drawHosts, type Ledger } from './hosts.ts';
 import { createVirtualTime, type ProcessClock, type VirtualTime } from './virtual-time.ts';
+import { CLIENT_ADDRESS, createWire } from './wire.ts';
 import { createWitness, type Witness } from './witness.ts';
 
 const MINUTE_MS = 60_000;
@@ -20,6 +23,16 @@ export const START_MS = 1_700_000_000_000;
 const configOf = (housekeepingMs: number) =>
   configSchema.parse({
     hostname: 'angarium.test',
+    ingress: {
+      mx: { listen: [] },
+      submission: { listen: [] },
+      submissions: { listen: [] },
+      relayNetworks: [`${CLIENT_ADDRESS}/32`],
+      inlineMaxOctets: 1024,
+      sweepMs: 30_000,
+      // The event loop is the only thing here that keeps real time.
+      maxEventLoopLagMs: 3_600_000,
+    },
     delivery: {
       retryMs: [1, 5, 10, 20, 30].map((minutes) => minutes * MINUTE_MS),
       lifetimeMs: 180 * MINUTE_MS,
@@ -46,11 +59,12 @@ const METRICS: Metrics = {
 };
 
 /** A log that does not keep its word, for the one who asks. */
-export type Plant = (log: Log, asker: 'routing' | 'delivery') => Log;
+export type Plant = (log: Log, asker: 'ingress' | 'routing' | 'delivery') => Log;
 
 interface Running {
   readonly clock: ProcessClock;
   readonly log: MemoryLog;
+  readonly ingress: Ingress;
   readonly delivery: Delivery;
   readonly routing: Routing;
 }
@@ -66,6 +80,8 @@ export interface World {
   calm(): void;
   isCalm(): boolean;
   readonly now: Running;
+  /** A client's end of a new connection. It breaks when the process dies. */
+  connect(): Duplex;
   /** Records that were given up below watermarks of lanes. */
   trimmed(): number;
   start(): Promise<void>;
@@ -78,6 +94,9 @@ export interface World {
   addLaneTable(table: Partial<LaneTable>): Promise<void>;
   blobs: ReturnType<typeof createMemoryBlobs>;
 }
+
+/** smtp-server has a certificate of its own for those that have none. */
+const NO_TLS = { current: () => ({}), onChange: () => none } as unknown as TlsSource;
 
 const ALARMS = [
   'delivery.accounting.differed',
@@ -107,12 +126,21 @@ function targetOf(address: string): Target {
   return { address, placement: address.startsWith('gone') ? Placement.UNKNOWN_USER : Placement.MAILBOX, name: address };
 }
 
+function checkOf(address: string): CheckResult {
+  if (at(address) !== 'here.test') return CheckResult.REMOTE;
+  return address.startsWith('gone') ? CheckResult.UNKNOWN_USER : CheckResult.LOCAL;
+}
+
 function createDirectory(chance: Chance, isCalm: () => boolean): NonNullable<RoutingDeps['directory']> {
   const expandAll: Directory['expand'] = async ({ forwardPaths }) => {
     if (!isCalm() && chance.hits(0.03)) throw new Unavailable('the directory is down');
     return { expansions: forwardPaths.map((path) => ({ targets: expand(path).map(targetOf) })) };
   };
-  return { directory: { expand: expandAll }, admin: {}, close: async () => {} } as unknown as NonNullable<RoutingDeps['directory']>;
+  const check: Directory['check'] = async ({ forwardPaths }) => {
+    if (!isCalm() && chance.hits(0.03)) throw new Unavailable('the directory is down');
+    return { results: forwardPaths.map(checkOf) };
+  };
+  return { directory: { check, expand: expandAll }, admin: {}, close: async () => {} } as unknown as NonNullable<RoutingDeps['directory']>;
 }
 
 /** A blob store that is down for an instant now and then. */
@@ -133,15 +161,18 @@ function createShakyBlobs(blobs: BlobStore, chance: Chance, isCalm: () => boolea
   };
 }
 
-/** Everything durable in a lane passes the witness, whoever wrote it. */
+/** Accepted mail, and everything durable in a lane, passes the witness, whoever wrote it. */
 function observed(log: MemoryLog, witness: Witness): MemoryLog {
   const append: Log['append'] = async (topic, partition, values) => {
+    if (topic === 'mail.in') witness.accept(values, { isDoubtful: false });
     try {
       const offset = await log.append(topic, partition, values);
       if (topic === 'mail.lane') witness.record(values);
       return offset;
     } catch (error) {
-      if (topic === 'mail.lane' && error instanceof AppendFailed && error.inDoubt) witness.record(values);
+      const isDoubtful = error instanceof AppendFailed && error.inDoubt;
+      if (topic === 'mail.lane' && isDoubtful) witness.record(values);
+      if (topic === 'mail.in') witness.accept(values, { isDoubtful });
       throw error;
     }
   };
@@ -187,19 +218,28 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
     const base = { config, clock, random: draws.next, logger, metrics: METRICS, blobs: shaky };
     const outside = { chance: chance.fork(), clock, witness, isCalm };
     const directory = createDirectory(chance.fork(), isCalm);
+    const ingress = createIngress({
+      ...base,
+      ...{ log: plant(log, 'ingress'), tls: NO_TLS, directory: directory.directory },
+      laneTableVersion: () => world.laneTable.version,
+    });
     const routing = createRouting({ ...base, log: plant(log, 'routing'), directory, laneTable: (version) => tables.get(version) });
     const delivery = createDelivery({
       ...base,
       ...{ log: plant(log, 'delivery'), ownerName: 'simulation' },
       ...{ transports: [createHosts({ ...outside, hosts })], mailbox: createStore(ledger, outside) },
     });
-    return { clock, log, delivery, routing };
+    return { clock, log, ingress, delivery, routing };
   };
-  let now = open();
+  const wires = new Set<Duplex>();
+  const stop = async ({ ingress, routing, delivery }: Running) => {
+    await ingress.stop();
+    await Promise.all([delivery.stop(), routing.stop()]);
+  };
   const start = async () => {
-    const { routing, delivery } = now;
+    const { ingress, routing, delivery } = now;
     // Whoever cannot start ends, and is started again.
-    Promise.all([routing.start(), delivery.start()]).catch(() => {
+    Promise.all([ingress.start(), routing.start(), delivery.start()]).catch(() => {
       time.world.after(1000, () => void (now.delivery === delivery && world.crash()));
     });
     await time.settle();
@@ -207,6 +247,8 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
   const kill = () => {
     now.clock.kill();
     now.log.crash();
+    for (const wire of wires) wire.destroy();
+    wires.clear();
     witness.processDied();
   };
   const world: World = {
@@ -222,6 +264,13 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
     get now() {
       return now;
     },
+    connect() {
+      const { client, server } = createWire(time.stir);
+      wires.add(client);
+      client.once('close', () => wires.delete(client));
+      now.ingress.take('mx', server);
+      return client;
+    },
     trimmed: () => lanes.reduce((sum, lane) => sum + (storage.partitions.get(`mail.lane/${lane}`)?.low ?? 0), 0),
     start,
     async crash() {
@@ -232,7 +281,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
     },
     async restart() {
       let stopped = false;
-      const stopping = Promise.all([now.delivery.stop(), now.routing.stop()]).then(() => {
+      const stopping = stop(now).then(() => {
         stopped = true;
       });
       stopping.catch(() => {});
@@ -241,7 +290,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
       await world.crash();
     },
     async cutShort(afterMs) {
-      Promise.all([now.delivery.stop(), now.routing.stop()]).catch(() => {});
+      stop(now).catch(() => {});
       await time.pass(afterMs);
       await world.crash();
     },
@@ -254,5 +303,6 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
       world.laneTable = table;
     },
   };
+  let now = open();
   return world;
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Service } from '@angarium/runtime';
 import { type Core, createCore } from './core.ts';
 import { type IngressDeps, LISTENERS, type Listener } from './deps.ts';
@@ -10,6 +10,8 @@ import { startSweep } from './sweep.ts';
 export interface Ingress extends Service {
   /** Where each listener really listens ("host:port"), after start. */
   readonly addresses: Readonly<Record<Listener, readonly string[]>>;
+  /** Takes a connection that came by no listener of ours; what it gives counts as the client's address. */
+  take(listener: Listener, socket: Socket): void;
   notReady(): readonly string[];
 }
 
@@ -51,15 +53,18 @@ export function createIngress(deps: IngressDeps): Ingress {
   const core = createCore(deps);
   const addresses: Record<Listener, string[]> = { mx: [], submission: [], submissions: [] };
   const servers: IngressServer[] = [];
+  const createServer = (listener: Listener): IngressServer => {
+    const server = new IngressServer(core, listener, deps.tls);
+    servers.push(server);
+    return server;
+  };
   let isListening = false;
   let end = () => {};
 
   const open = async () => {
     for (const listener of LISTENERS) {
       for (const address of core.config[listener].listen) {
-        const server = new IngressServer(core, listener, deps.tls);
-        servers.push(server);
-        addresses[listener].push(await listen(server, address));
+        addresses[listener].push(await listen(createServer(listener), address));
       }
     }
   };
@@ -90,6 +95,10 @@ export function createIngress(deps: IngressDeps): Ingress {
       deps.logger.info({ ...addresses }, 'ingress.listening');
     },
     stop,
+    take(listener, socket) {
+      const server = servers.find((one) => one.listener === listener) ?? createServer(listener);
+      server.server.emit('connection', socket);
+    },
     notReady: () => (isListening ? [] : [core.isStopping ? 'ingress is stopping' : 'ingress is not listening']),
   };
 }

@@ -3,9 +3,6 @@ import type { Core } from './core.ts';
 import { REFUSALS } from './replies.ts';
 import type { IngressConnection } from './smtp/connection.ts';
 
-/** How often deadlines are looked at: one timer for all sessions. */
-export const SWEEP_MS = 1000;
-
 /** Ends a session that is past a deadline. A session that waits for us has none. */
 export function enforceDeadlines({ config, clock }: Core, session: IngressConnection): void {
   const now = clock.nowMs();
@@ -28,7 +25,7 @@ export function enforceDeadlines({ config, clock }: Core, session: IngressConnec
   }
 }
 
-/** Looks at all sessions and at the event loop each second. The returned function ends that. */
+/** Looks at all sessions and at the event loop every `sweepMs`: one timer for all. The returned function ends that. */
 export function startSweep(core: Core, sessions: () => readonly IngressConnection[]): () => void {
   const lag = monitorEventLoopDelay({ resolution: 20 });
   lag.enable();
@@ -37,9 +34,9 @@ export function startSweep(core: Core, sessions: () => readonly IngressConnectio
     for (const session of sessions()) enforceDeadlines(core, session);
     core.isLate = lag.max / 1e6 > core.config.maxEventLoopLagMs;
     lag.reset();
-    cancel = core.clock.after(SWEEP_MS, sweep);
+    cancel = core.clock.after(core.config.sweepMs, sweep);
   };
-  cancel = core.clock.after(SWEEP_MS, sweep);
+  cancel = core.clock.after(core.config.sweepMs, sweep);
   return () => {
     cancel();
     lag.disable();

@@ -52,9 +52,12 @@ export const ingressSchema = z.strictObject({
     .describe(
       'Octets of messages not yet durable; above it no message is read on and new connections get 421 4.3.2. At least maxMessageOctets counts.',
     ),
+  sweepMs: durationMs
+    .default(1000)
+    .describe('How often sessions are looked at for deadlines that have passed, and the event loop for pauses.'),
   maxEventLoopLagMs: durationMs
     .default(500)
-    .describe('A longer pause of the event loop is overload: new connections get 421 4.3.2 for a second.'),
+    .describe('A longer pause of the event loop is overload: new connections get 421 4.3.2 until the next look (sweepMs).'),
   recipientCacheMs: durationMs
     .default(2000)
     .describe('How long an answer of the directory about a recipient is kept; a change is seen after it.'),
