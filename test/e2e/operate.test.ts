@@ -72,6 +72,36 @@ test('domains, accounts, aliases and transports are managed while everything run
   await ok('account', 'set', 'ann@example.test', '--disabled', 'no');
 });
 
+test('whoever gets the address of a removed account gets none of its mail', async () => {
+  const count = async (password: string) => {
+    const session = openSession(angarium.addresses.pop3s[0] ?? '', 'tls');
+    await session.line();
+    const replies: string[] = [];
+    for (const line of ['USER sue@example.test', `PASS ${password}`, 'STAT']) {
+      session.send(`${line}\r\n`);
+      replies.push(await session.line());
+    }
+    session.end();
+    return /^\+OK (\d+) /.exec(replies[2] ?? '')?.[1] ?? replies.join();
+  };
+  const arrives = async () => {
+    const queueId = await send('sue@example.test');
+    await angarium.waitFor('mailbox.message.stored', (line) => line.queueId === queueId);
+  };
+  assert.equal((await angarium.command(['account', 'add', 'sue@example.test'], 'first\n')).code, 0);
+  await until(async () => ((await rcpt('sue@example.test')) === 250 ? true : undefined));
+  await arrives();
+  assert.equal(await count('first'), '1');
+  await ok('account', 'remove', 'sue@example.test');
+  assert.equal((await angarium.command(['account', 'add', 'sue@example.test'], 'second\n')).code, 0);
+  assert.equal(await count('second'), '0');
+  // What is known of an account is looked up again within mailbox.accountCacheMs.
+  await until(async () => {
+    await arrives();
+    return (await count('second')) === '0' ? undefined : true;
+  });
+});
+
 test('what makes no sense is refused with words for the operator', async () => {
   assert.match(await refused('domain', 'add', 'example.test'), /example\.test/);
   assert.match(await refused('account', 'remove', 'nobody@example.test'), /nobody@example\.test/);

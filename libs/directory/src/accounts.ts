@@ -44,13 +44,13 @@ async function changed(context: ChangeContext, credentials: Credentials, request
   }
   for (const text of request.grant) granted.add(parseGrant(context, text));
   const passwordHash = password === undefined ? account.passwordHash : await credentials.hash(password);
-  return { address: account.address, passwordHash, quotaOctets, disabled, granted };
+  return { ...account, passwordHash, quotaOctets, disabled, granted };
 }
 
 type AccountAdmin = Pick<DirectoryAdmin, 'listAccounts' | 'addAccount' | 'setAccount' | 'removeAccount'>;
 
 export function createAccountAdmin(context: ChangeContext, credentials: Credentials): AccountAdmin {
-  const { state, errors } = context;
+  const { state } = context;
   const { db } = context.database;
   return {
     listAccounts: async ({ domain }) => ({
@@ -65,8 +65,11 @@ export function createAccountAdmin(context: ChangeContext, credentials: Credenti
       const { quotaOctets = 0, disabled = false } = wanted ?? {};
       checkAccount(context, password, quotaOctets);
       const granted = new Set(wanted?.grantedAddresses.map((text) => parseGrant(context, text)));
-      const account: HostedAccount = { address, passwordHash: await credentials.hash(password), quotaOctets, disabled, granted };
-      const row = { address, domain, password_hash: account.passwordHash, quota_octets: quotaOctets, disabled: Number(disabled) };
+      const passwordHash = await credentials.hash(password);
+      const removed = await db.selectFrom('removed_account').select('count').where('address', '=', address).executeTakeFirst();
+      const predecessors = removed?.count ?? 0;
+      const account: HostedAccount = { address, predecessors, passwordHash, quotaOctets, disabled, granted };
+      const row = { address, domain, predecessors, password_hash: passwordHash, quota_octets: quotaOctets, disabled: Number(disabled) };
       const steps = [{ query: db.insertInto('account').values(row) }, ...grantRows(context, address, granted)];
       await commit(context, { kind: 'account', name: address, steps, apply: () => state.accounts.set(address, account) });
     },
@@ -80,8 +83,13 @@ export function createAccountAdmin(context: ChangeContext, credentials: Credenti
     },
     removeAccount: async ({ address: text }) => {
       const { key } = parseAddress(context, text);
-      if (!state.accounts.has(key)) throw errors.refused('notFound', `${key} is not an account`);
-      const steps = [{ query: db.deleteFrom('account').where('address', '=', key) }];
+      const { predecessors } = existing(context, key);
+      const row = { address: key, count: predecessors + 1 };
+      const steps = [
+        { query: db.deleteFrom('account').where('address', '=', key) },
+        { query: db.deleteFrom('removed_account').where('address', '=', key) },
+        { query: db.insertInto('removed_account').values(row) },
+      ];
       await commit(context, { kind: 'account', name: key, steps, apply: () => state.accounts.delete(key) });
     },
   };

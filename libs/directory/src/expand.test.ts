@@ -16,6 +16,7 @@ interface Given {
 
 const account = (text: string, granted: readonly string[] = []): HostedAccount => ({
   address: text.replace(/^-/, ''),
+  predecessors: 0,
   passwordHash: '',
   quotaOctets: 0,
   disabled: text.startsWith('-'),

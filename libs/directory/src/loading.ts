@@ -34,9 +34,9 @@ async function loadAccounts(db: Reader, into: State, names: Names): Promise<void
     .$if(names !== undefined, (query) => query.where('account', 'in', names ?? []))
     .execute();
   const grantsBy = Map.groupBy(grants, ({ account }) => account);
-  for (const { address, password_hash, quota_octets, disabled } of accounts) {
+  for (const { address, predecessors, password_hash, quota_octets, disabled } of accounts) {
     const granted = new Set(grantsBy.get(address)?.map(({ pattern }) => pattern));
-    const account = { address, passwordHash: password_hash, quotaOctets: quota_octets, disabled: disabled !== 0, granted };
+    const account = { address, predecessors, passwordHash: password_hash, quotaOctets: quota_octets, disabled: disabled !== 0, granted };
     into.accounts.set(address, account);
   }
 }

@@ -134,7 +134,7 @@ test('what was written is there after it was opened again', async ({ database })
     disabled: false,
     grantedAddresses: ['@all.example', 'x@far.example'],
   });
-  assert.deepEqual(before.bob, { found: true, disabled: true, quotaOctets: 2 ** 40 });
+  assert.deepEqual(before.bob, { found: true, disabled: true, quotaOctets: 2 ** 40, mailbox: 'bob@here.example' });
   assert.deepEqual(before.aliases.aliases, [{ address: 'team@here.example', targets: ['bob@here.example', 'Zoe@far.example'] }]);
   assert.equal(before.transports.transports[0]?.password, '');
   assert.deepEqual(before.secret, {
@@ -176,6 +176,27 @@ test(
     assert.deepEqual(await admin.listAliases({ domain: 'here.example' }), { aliases: [] });
   }),
 );
+
+test('each account that gets an address has a mailbox of its own name, also after a restart', async ({ database }) => {
+  const opened = await openDirectory(optionsOf(database));
+  const { admin } = opened;
+  await admin.putDomain({ ...domain('here.example'), ...NEW });
+  const names: string[] = [];
+  const look = async ({ directory }: OpenDirectory) => names.push((await directory.account({ address: 'ann@here.example' })).mailbox);
+  for (let count = 0; count < 3; count++) {
+    await admin.addAccount(account('ann@here.example'));
+    await look(opened);
+    await admin.setAccount({ address: 'ann@here.example', quotaOctets: 5, ...noChange });
+    await look(opened);
+    if (count < 2) await admin.removeAccount({ address: 'ann@here.example' });
+  }
+  await opened.close();
+  const again = await openDirectory(optionsOf(database));
+  await look(again);
+  await again.close();
+  const [first, second, third] = ['ann@here.example', 'ann@here.example~1', 'ann@here.example~2'];
+  assert.deepEqual(names, [first, first, second, second, third, third, third]);
+});
 
 test(
   'changes that make no sense are refused with their reason',

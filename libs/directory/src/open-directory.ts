@@ -8,7 +8,7 @@ import { type Credentials, createCredentials } from './credentials.ts';
 import { createDomainAdmin } from './domains.ts';
 import { check, type ExpansionRules, expand, owns } from './expand.ts';
 import { catchUp, emptyState } from './loading.ts';
-import type { State } from './state.ts';
+import { mailboxOf, type State } from './state.ts';
 import { migrations, type Tables } from './tables.ts';
 import { createTransportAdmin, findTransport } from './transports.ts';
 
@@ -64,7 +64,8 @@ function createQuestions(state: State, credentials: Credentials, rules: Expansio
     transport: async ({ name }) => findTransport(state, name),
     account: async ({ address }) => {
       const account = state.accounts.get(canonicalAddress(address));
-      return { found: account !== undefined, disabled: account?.disabled ?? false, quotaOctets: account?.quotaOctets ?? 0 };
+      if (account === undefined) return { found: false, disabled: false, quotaOctets: 0, mailbox: '' };
+      return { found: true, disabled: account.disabled, quotaOctets: account.quotaOctets, mailbox: mailboxOf(account) };
     },
   };
 }

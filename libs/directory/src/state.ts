@@ -10,6 +10,8 @@ export interface HostedDomain {
 
 export interface HostedAccount {
   readonly address: string;
+  /** Accounts that had the address before. */
+  readonly predecessors: number;
   readonly passwordHash: string;
   /** 0: no limit. */
   readonly quotaOctets: number;
@@ -54,5 +56,9 @@ export function toPath(address: string): Path | undefined {
   const mailbox = splitAddress(address);
   return mailbox && { address, domain: canonicalDomain(mailbox.domain), key: canonicalAddress(address) };
 }
+
+/** Where the account's mail is kept. No domain has a `~`, so that this is no other account's. */
+export const mailboxOf = ({ address, predecessors }: HostedAccount): string =>
+  predecessors === 0 ? address : `${address}~${predecessors}`;
 
 export const domainOf = (address: string): string => address.slice(address.lastIndexOf('@') + 1);

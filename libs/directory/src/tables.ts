@@ -5,7 +5,17 @@ import type { CreateTableBuilder, Generated, Kysely } from 'kysely';
 export interface Tables {
   domain: { name: string; catch_all: string; separator: string };
   /** `id` grows with each account: the oldest account is the one with the lowest. */
-  account: { id: Generated<number>; address: string; domain: string; password_hash: string; quota_octets: number; disabled: number };
+  account: {
+    id: Generated<number>;
+    address: string;
+    domain: string;
+    password_hash: string;
+    quota_octets: number;
+    disabled: number;
+    predecessors: Generated<number>;
+  };
+  /** Addresses whose accounts were removed, and how many. */
+  removed_account: { address: string; count: number };
   /** What else an account may send as: an address, or `@domain` for all of a domain. */
   account_grant: { account: string; pattern: string };
   alias: { address: string; domain: string };
@@ -73,4 +83,20 @@ const changes = {
   },
 };
 
-export const migrations: Migrations = { '001-first': first, '002-changes': changes };
+const predecessors = {
+  up: async (db: Kysely<unknown>): Promise<void> => {
+    const { integer } = tableWords(db);
+    await db.schema
+      .alterTable('account')
+      .addColumn('predecessors', integer, (type) => type.notNull().defaultTo(0))
+      .execute();
+    await db.schema
+      .createTable('removed_account')
+      .addColumn('address', 'text', (type) => type.notNull())
+      .addColumn('count', integer, (type) => type.notNull())
+      .addPrimaryKeyConstraint('removed_account_key', ['address'])
+      .execute();
+  },
+};
+
+export const migrations: Migrations = { '001-first': first, '002-changes': changes, '003-predecessors': predecessors };

@@ -52,7 +52,10 @@ export function createMailbox(deps: MailboxDeps): MailboxService {
     tls: deps.tls,
     guesses: createGuesses({ ...config.mailbox, nowMs: () => clock.nowMs() }),
     locks: new Set(),
-    openMaildrop: (account) => openMaildrop({ database, blobs, nowMs: () => clock.nowMs() }, account),
+    openMaildrop: async (account) => {
+      const { mailbox } = await directory.account({ address: account });
+      return openMaildrop({ database, blobs, nowMs: () => clock.nowMs() }, mailbox || account);
+    },
   });
   return {
     mailbox: deliverer.mailbox,

@@ -22,8 +22,8 @@ test('the directory is asked once per account and cacheMs', async () => {
   const { directory, clock, states, asked } = setUp();
   directory.accounts.set('a@b', { quotaOctets: 5, disabled: false });
   assert.deepEqual(await Promise.all([states.stateOf('a@b'), states.stateOf('a@b')]), [
-    { is: 'open', quotaOctets: 5 },
-    { is: 'open', quotaOctets: 5 },
+    { is: 'open', mailbox: 'a@b', quotaOctets: 5 },
+    { is: 'open', mailbox: 'a@b', quotaOctets: 5 },
   ]);
   assert.equal(asked(), 1);
   clock.move(2000);
@@ -35,7 +35,7 @@ test('an account that was gone and is there again is open at once', async () => 
   const { directory, states } = setUp();
   assert.deepEqual(await states.stateOf('a@b'), { is: 'gone' });
   directory.accounts.set('a@b', { quotaOctets: 0, disabled: false });
-  assert.deepEqual(await states.stateOf('a@b'), { is: 'open', quotaOctets: 0 });
+  assert.deepEqual(await states.stateOf('a@b'), { is: 'open', mailbox: 'a@b', quotaOctets: 0 });
 });
 
 test('an account that is unknown is gone; a directory that is down is asked again', async () => {

@@ -1,8 +1,8 @@
 import type { Directory } from '@angarium/rpc';
 import type { Clock } from '@angarium/runtime';
 
-/** What the directory says of an account: its quota in octets (0: none), or that it takes no mail. */
-type AccountState = { readonly is: 'open'; readonly quotaOctets: number } | { readonly is: 'gone' };
+/** What the directory says of an account: where its mail is kept and its quota in octets (0: none), or that it takes no mail. */
+type AccountState = { readonly is: 'open'; readonly mailbox: string; readonly quotaOctets: number } | { readonly is: 'gone' };
 
 export interface AccountStates {
   /** Rejects when the directory cannot answer. */
@@ -21,9 +21,10 @@ export function createAccountStates(deps: {
   readonly cacheMs: number;
 }): AccountStates {
   const remembered = new Map<string, { readonly untilMs: number; readonly state: Promise<AccountState> }>();
+  // A directory of an older release knows no other name than the address.
   const ask = async (address: string): Promise<AccountState> => {
-    const { found, disabled, quotaOctets } = await deps.directory.account({ address });
-    return found && !disabled ? { is: 'open', quotaOctets } : { is: 'gone' };
+    const { found, disabled, quotaOctets, mailbox } = await deps.directory.account({ address });
+    return found && !disabled ? { is: 'open', mailbox: mailbox || address, quotaOctets } : { is: 'gone' };
   };
   return {
     stateOf: (account) => {

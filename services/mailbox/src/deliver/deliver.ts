@@ -105,7 +105,7 @@ async function deliverMessage(running: Running, request: DeliverRequest): Promis
     request.recipients.map(async (recipient): Promise<NewRecipient | DeliverResult> => {
       try {
         const state = await accounts.stateOf(recipient.account);
-        return state.is === 'open' ? newRecipient(recipient, returnPath, state.quotaOctets) : DeliverResult.NO_SUCH_ACCOUNT;
+        return state.is === 'open' ? newRecipient(recipient, returnPath, state) : DeliverResult.NO_SUCH_ACCOUNT;
       } catch (error) {
         logger.warn({ queueId: request.queueId, account: recipient.account, reason: String(error) }, 'mailbox.directory.failed');
         return DeliverResult.UNAVAILABLE;
@@ -118,8 +118,12 @@ async function deliverMessage(running: Running, request: DeliverRequest): Promis
   return placed.map((recipient) => (typeof recipient === 'number' ? recipient : (stored.shift() ?? DeliverResult.UNAVAILABLE)));
 }
 
-const newRecipient = ({ account, address }: DeliverRecipient, returnPath: string, quotaOctets: number): NewRecipient => ({
-  account,
+const newRecipient = (
+  { address }: DeliverRecipient,
+  returnPath: string,
+  { mailbox, quotaOctets }: { readonly mailbox: string; readonly quotaOctets: number },
+): NewRecipient => ({
+  account: mailbox,
   address,
   quotaOctets,
   header: returnPath + formatDeliveredTo(address),

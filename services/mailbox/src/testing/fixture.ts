@@ -34,7 +34,8 @@ export function createTestDirectory(): TestDirectory {
     account: async ({ address }) => {
       if (directory.isDown) throw new Error('down');
       const account = directory.accounts.get(address);
-      return { found: account !== undefined, disabled: account?.disabled ?? false, quotaOctets: account?.quotaOctets ?? 0 };
+      const found = account !== undefined;
+      return { found, disabled: account?.disabled ?? false, quotaOctets: account?.quotaOctets ?? 0, mailbox: found ? address : '' };
     },
   };
   return directory;

@@ -97,6 +97,8 @@ export interface AccountResponse {
   disabled: boolean;
   /** 0: no limit. */
   quotaOctets: number;
+  /** Where its mail is kept: another name for each account that has had the address, so that nobody reads a predecessor's mail. */
+  mailbox: string;
 }
 
 export interface CheckRequest {
@@ -218,7 +220,7 @@ export const AccountRequest: MessageFns<AccountRequest> = {
 };
 
 function createBaseAccountResponse(): AccountResponse {
-  return { found: false, disabled: false, quotaOctets: 0 };
+  return { found: false, disabled: false, quotaOctets: 0, mailbox: "" };
 }
 
 export const AccountResponse: MessageFns<AccountResponse> = {
@@ -231,6 +233,9 @@ export const AccountResponse: MessageFns<AccountResponse> = {
     }
     if (message.quotaOctets !== 0) {
       writer.uint32(24).uint64(message.quotaOctets);
+    }
+    if (message.mailbox !== "") {
+      writer.uint32(34).string(message.mailbox);
     }
     return writer;
   },
@@ -272,6 +277,14 @@ export const AccountResponse: MessageFns<AccountResponse> = {
             message.quotaOctets = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.mailbox = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -292,6 +305,7 @@ export const AccountResponse: MessageFns<AccountResponse> = {
     message.found = object.found ?? false;
     message.disabled = object.disabled ?? false;
     message.quotaOctets = object.quotaOctets ?? 0;
+    message.mailbox = object.mailbox ?? "";
     return message;
   },
 };
