@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly counts: Readonly<Record<ClusterRole, number>>;
   /** For all roles: stores, limits, addresses of peers. */
   readonly config?: Tree;
+  /** Whose directory a role asks; left out: that of `routing-1`. */
+  readonly directoryOf?: Readonly<Partial<Record<ClusterRole, string>>>;
   /** Listeners are at this port and those after it, ten to a process; left out: free ports. */
   readonly basePort?: number;
 }
@@ -52,21 +54,21 @@ async function portsOf(names: readonly string[], basePort: number | undefined): 
 }
 
 /** Where each process listens, and whom it asks. */
-function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, counts: ClusterOptions['counts']): Tree {
+function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, directoryOf: ClusterOptions['directoryOf'] = {}): Tree {
   const at = (of: string, port: number) => `127.0.0.1:${ports.get(of)?.[port]}`;
-  const all = (role: ClusterRole) => Array.from({ length: counts[role] }, (_, number) => at(`${role}-${number + 1}`, 0)).join(',');
   const role = name.replace(/-\d+$/, '') as ClusterRole;
+  const directory = at(directoryOf[role] ?? 'routing-1', 0);
   return {
     metrics: { listen: at(name, 6) },
     ingress: { mx: { listen: [at(name, 1)] }, submission: { listen: [at(name, 2)] }, submissions: { listen: [at(name, 3)] } },
     directoryListen: role === 'routing' ? at(name, 0) : '',
-    directoryAt: all('routing'),
-    mailboxAt: all('mailbox'),
+    directoryAt: directory,
+    mailboxAt: at('mailbox-1', 0),
     mailbox: {
       pop3: { listen: [at(name, 4)] },
       pop3s: { listen: [at(name, 5)] },
       rpcListen: role === 'mailbox' ? at(name, 0) : '',
-      directory: all('routing'),
+      directory,
     },
   };
 }
@@ -82,7 +84,8 @@ function merge(base: Tree, over: Tree): Tree {
 }
 
 /** Makes the topics and starts all processes, those that others ask first. Resolves when each is ready and every lane has its owner. */
-export async function startCluster({ folder, brokers, counts, config = {}, basePort }: ClusterOptions): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const { folder, brokers, counts, config = {}, basePort, directoryOf } = options;
   const names = ROLES.flatMap((role) => Array.from({ length: MOST_EACH }, (_, number) => `${role}-${number + 1}`));
   const ports = await portsOf(names, basePort);
   const running = new Map<string, Angarium>();
@@ -99,7 +102,7 @@ export async function startCluster({ folder, brokers, counts, config = {}, baseP
   const start = async (name: string) => {
     const role = name.replace(/-\d+$/, '') as ClusterRole;
     await mkdir(join(folder, name), { recursive: true });
-    const one = await startAngarium(join(folder, name), merge(shared, configFor(name, ports, counts)), role);
+    const one = await startAngarium(join(folder, name), merge(shared, configFor(name, ports, directoryOf)), role);
     running.set(name, one);
     return one;
   };

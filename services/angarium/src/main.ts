@@ -7,6 +7,7 @@ const MENDABLE = new Set([
   'FolderHeld',
   'DamagedLog',
   'BlobStoreRefused',
+  'SqlError',
   'EADDRINUSE',
   'EADDRNOTAVAIL',
   'EACCES',

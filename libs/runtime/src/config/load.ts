@@ -121,7 +121,7 @@ function contradictions(config: Config): Contradiction[] {
   if ((config.tls.certificateFile === undefined) !== (config.tls.keyFile === undefined)) {
     errors.push({ key: 'tls', message: 'certificateFile and keyFile go together' });
   }
-  errors.push(...kafkaContradictions(config.kafka), ...blobContradictions(config));
+  errors.push(...kafkaContradictions(config.kafka), ...blobContradictions(config), ...databaseContradictions(config));
   if (config.ingress.maxRecipients < 100) {
     errors.push({ key: 'ingress.maxRecipients', message: 'at least 100 (RFC 5321 §4.5.3.1.8)' });
   }
@@ -146,6 +146,11 @@ function blobContradictions({ blobs, blobFolder, mailbox }: Config): Contradicti
   for (const [key, folder] of Object.entries({ blobFolder, 'mailbox.blobFolder': mailbox.blobFolder }))
     if (folder !== '') errors.push({ key, message: 'nothing is kept in a folder: blobs.engine is s3' });
   return errors;
+}
+
+function databaseContradictions({ postgres, routing }: Config): Contradiction[] {
+  const message = 'wants a server: the key postgres';
+  return routing.directoryEngine === 'postgres' && postgres === undefined ? [{ key: 'routing.directoryEngine', message }] : [];
 }
 
 /** "angarium.yaml:12: ingress.maxRecipients: at least 100" */

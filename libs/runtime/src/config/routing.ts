@@ -15,6 +15,13 @@ export const routingSchema = z.strictObject({
     .string()
     .default('')
     .describe('Account that gets mail for postmaster where no account or alias has that name; empty: the oldest account.'),
+  directoryEngine: z
+    .enum(['sqlite', 'postgres'])
+    .default('sqlite')
+    .describe('Where domains, accounts, aliases and transports are: in a file of one process, or on a server (postgres) that all share.'),
+  directoryMaxAgeMs: durationMs
+    .default(1000)
+    .describe('On a shared server: what another process changed is seen after this; a server that does not answer for longer: 451 4.3.0.'),
   authCacheMs: durationMs.default(60_000).describe('How long a verified password stays verified; a change of the account ends it.'),
   hashConcurrency: atLeastOne.default(2).describe('Passwords checked at once; each takes 19 MiB.'),
   maxWaitingLogins: atLeastOne.default(200).describe('Logins that may wait for their check; more are answered 454.'),

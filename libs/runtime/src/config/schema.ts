@@ -4,6 +4,7 @@ import { deliverySchema } from './delivery.ts';
 import { ingressSchema } from './ingress.ts';
 import { kafkaSchema } from './kafka.ts';
 import { mailboxSchema } from './mailbox.ts';
+import { postgresSchema } from './postgres.ts';
 import { routingSchema } from './routing.ts';
 import { address, atLeastOne, durationMs, octets } from './units.ts';
 
@@ -59,6 +60,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   kafka: kafkaSchema.prefault({}),
+  postgres: postgresSchema.optional().describe('Server of what several processes keep together.'),
   ingress: ingressSchema.prefault({}),
   routing: routingSchema.prefault({}),
   delivery: deliverySchema.prefault({}),

@@ -12,6 +12,7 @@ import { controlAddress } from '../command/control.ts';
 import { openBlobs } from './blobs.ts';
 import { openClusterLog } from './cluster-log.ts';
 import { type LaneTables, openLaneTables } from './control.ts';
+import { sharedDirectory } from './database.ts';
 import { type Base, createBase } from './deps.ts';
 import { openFolder } from './format.ts';
 import { createParts, type Parts, runUntilSignal } from './shutdown.ts';
@@ -51,7 +52,10 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     return ingress;
   },
   async routing({ base, parts, log, blobs, tables }) {
-    const routing = createRouting({ ...base, log, blobs, laneTable: tables.byVersion });
+    const routing = createRouting({
+      ...base,
+      ...{ log, blobs, laneTable: tables.byVersion, sharedDirectory: sharedDirectory(base.config) },
+    });
     await routing.start();
     parts.add('routing', () => routing.stop());
     const { directory, admin } = routing;

@@ -6,6 +6,7 @@ import { type Service, serveHealth } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
 import { openBlobs } from './blobs.ts';
 import { openLaneTables } from './control.ts';
+import { sharedDirectory } from './database.ts';
 import type { Base } from './deps.ts';
 import { openLog } from './log.ts';
 import { folderName } from './owner.ts';
@@ -62,7 +63,10 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
   const tables = await openLaneTables(log, config);
   parts.add('lane tables', () => tables.close());
 
-  const routing = createRouting({ ...base, log, blobs, laneTable: tables.byVersion });
+  const routing = createRouting({
+    ...base,
+    ...{ log, blobs, laneTable: tables.byVersion, sharedDirectory: sharedDirectory(base.config) },
+  });
   await routing.start();
   parts.add('routing', () => routing.stop());
   const { directory, admin } = routing;
