@@ -1,3 +1,4 @@
+export { copyEmbeddedLog } from './embedded/copy.ts';
 export { DamagedLog } from './embedded/damage.ts';
 export { type EmbeddedLog, type EmbeddedLogOptions, openEmbeddedLog } from './embedded/embedded-log.ts';
 export type { BatchSeen } from './embedded/writer.ts';

@@ -1,3 +1,4 @@
+export { copySqlite } from './copy.ts';
 export { inTransaction, isPostgres, type TableWords, tableWords } from './dialects.ts';
 export { SqlError, type SqlTrouble } from './error.ts';
 export { FolderHeld, type FolderLock, holdFolder } from './folder-lock.ts';

@@ -17,6 +17,12 @@ function foldersOf(root: string, paths: readonly string[]): readonly string[] {
   return [...folders];
 }
 
+/** Files below the folder, and the folders that name them, are on disk when it resolves. */
+export async function syncCopies(folder: string, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await sync(join(folder, path));
+  for (const above of foldersOf(folder, paths)) await sync(above);
+}
+
 /** Copies files from one folder to another. They and the folders that name them are on disk when it resolves. */
 export async function copyDurably(from: string, to: string, paths: readonly string[]): Promise<void> {
   await mkdir(to, { recursive: true });
@@ -24,9 +30,8 @@ export async function copyDurably(from: string, to: string, paths: readonly stri
     const target = join(to, path);
     await mkdir(dirname(target), { recursive: true });
     await cp(join(from, path), target, { preserveTimestamps: true });
-    await sync(target);
   }
-  for (const folder of foldersOf(to, paths)) await sync(folder);
+  await syncCopies(to, paths);
 }
 
 /** Writes a file whose being there tells that all before it is complete. */

@@ -4,16 +4,24 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { MailboxTables } from '@angarium/mailbox';
-import { holdFolder, openSqlite } from '@angarium/sql';
+import { FolderHeld, holdFolder, openSqlite } from '@angarium/sql';
 import type { Command } from 'commander';
+import { HeldAlready } from '../up/deletion-hold.ts';
 import { FORMAT_VERSION, readFormat } from '../up/format.ts';
 import { configOf } from './config.ts';
 import { copyDurably, writeDurably } from './durable-copy.ts';
+import { copyRunning } from './running-copy.ts';
 import { CommandError, type Terminal } from './terminal.ts';
 
 const MANIFEST = 'manifest.json';
 /** Locks and sockets belong to a running process, not to the data. */
 const LEFT_OUT = /(^|\/)(lock[^/]*|.*\.sock)$/;
+
+const BACKUP_HELP = `
+All mail that was accepted before the backup began is in it: queued, or with its outcome; and all mail of mailboxes.
+Mail that was delivered to other hosts while the backup ran or after it is still queued in it: whoever starts from it
+delivers that mail again. Contents in a bucket, or in a folder of mailbox.blobFolder, are not in it. It takes as long as
+the copy takes, and contents are not deleted meanwhile; on the same disk they are second names of the same files.`;
 
 interface Manifest {
   readonly formatVersion: number;
@@ -39,29 +47,37 @@ async function digest(file: string): Promise<string> {
 const isEmptyOrMissing = async (folder: string): Promise<boolean> =>
   (await readdir(folder).catch((error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? [] : Promise.reject(error)))).length === 0;
 
-/** Copies a stopped data folder, file by file, and writes what was copied with its digests. */
+/** A stopped folder is copied file by file; one in use in an order that loses nothing. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  const lock = await holdFolder(from).catch((error: unknown) => {
+    if (error instanceof FolderHeld) return undefined;
+    throw error;
+  });
+  try {
+    if (lock) await copyDurably(from, to, await filesOf(from));
+    else await copyRunning({ from, to, filesOf });
+  } catch (error) {
+    throw error instanceof HeldAlready ? new CommandError(error.message) : error;
+  } finally {
+    await lock?.release();
+  }
+}
+
+/** Copies a data folder and writes what was copied with its digests. */
 async function backup(dataFolder: string, target: string): Promise<Manifest> {
   const formatVersion = await readFormat(dataFolder);
   if (formatVersion === undefined) throw new CommandError(`${dataFolder} is not a data folder of Angarium`);
   if (!(await isEmptyOrMissing(target))) throw new CommandError(`${target} is not empty`);
-  const lock = await holdFolder(dataFolder).catch((error: Error) => {
-    throw new CommandError(`${error.message}; stop it first: a running queue changes under the copy`);
-  });
-  try {
-    const paths = await filesOf(dataFolder);
-    await copyDurably(resolve(dataFolder), resolve(target), paths);
-    const files = [];
-    for (const path of paths) {
-      const file = join(target, path);
-      files.push({ path, octets: (await stat(file)).size, sha256: await digest(file) });
-    }
-    const manifest = { formatVersion, createdAt: new Date().toISOString(), files };
-    // Last: a backup that was cut short has none, and is refused.
-    await writeDurably(join(target, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
-    return manifest;
-  } finally {
-    await lock.release();
+  await copyFolder(resolve(dataFolder), resolve(target));
+  const files = [];
+  for (const path of await filesOf(target)) {
+    const file = join(target, path);
+    files.push({ path, octets: (await stat(file)).size, sha256: await digest(file) });
   }
+  const manifest = { formatVersion, createdAt: new Date().toISOString(), files };
+  // Last: a backup that was cut short has none, and is refused.
+  await writeDurably(join(target, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+  return manifest;
 }
 
 /** Mail clients may have seen messages that came after the backup: their UIDs must not be given out again. */
@@ -105,7 +121,8 @@ async function restore(source: string, dataFolder: string): Promise<Manifest> {
 export function addFolderCommands(program: Command, { write }: Terminal): void {
   program
     .command('backup <folder>')
-    .description('copy the data folder of a stopped Angarium, with digests')
+    .description('copy the data folder, with digests, also while Angarium runs; the folder must be empty or missing')
+    .addHelpText('after', BACKUP_HELP)
     .action(async (target: string, _options, command: Command) => {
       const { files, formatVersion } = await backup(configOf(command).dataFolder, target);
       write(`${files.length} files, format ${formatVersion}: ${target}\n`);

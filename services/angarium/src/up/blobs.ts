@@ -1,5 +1,6 @@
 import { type BlobStore, BlobStoreRefused, openFileBlobs, openS3Blobs, type S3BlobsOptions } from '@angarium/blob';
 import type { Config } from '@angarium/runtime';
+import { heldByBackups } from './deletion-hold.ts';
 import type { Base } from './deps.ts';
 import { claimStore, type Owner } from './owner.ts';
 import type { Parts } from './shutdown.ts';
@@ -121,6 +122,11 @@ async function openFolder({ folder, isShared, owner }: Place): Promise<OpenedBlo
  * @throws BlobStoreRefused when the bucket is missing, its server does not let us in, or it has another owner; says what to do
  */
 export async function openBlobs(base: Base, parts: Parts, place: Place): Promise<OpenedBlobs> {
-  const opened = base.config.blobs.engine === 's3' ? await openBucket(base, parts, place.owner) : await openFolder(place);
-  return { ...opened, blobs: measured(opened.blobs, base) };
+  if (base.config.blobs.engine === 's3') {
+    const opened = await openBucket(base, parts, place.owner);
+    return { ...opened, blobs: measured(opened.blobs, base) };
+  }
+  const opened = await openFolder(place);
+  const { dataFolder } = base.config;
+  return { ...opened, blobs: heldByBackups(measured(opened.blobs, base), { dataFolder, clock: base.clock }) };
 }
