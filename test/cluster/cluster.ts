@@ -19,6 +19,8 @@ export interface ClusterOptions {
   readonly config?: Tree;
   /** Whose directory a role asks; left out: that of `routing-1`. */
   readonly directoryOf?: Readonly<Partial<Record<ClusterRole, string>>>;
+  /** Which mailbox a worker such as `delivery-2` brings its mail to; left out: `mailbox-1`. */
+  readonly mailboxOf?: Readonly<Record<string, string>>;
   /** Listeners are at this port and those after it, ten to a process; left out: free ports. */
   readonly basePort?: number;
 }
@@ -54,7 +56,8 @@ async function portsOf(names: readonly string[], basePort: number | undefined): 
 }
 
 /** Where each process listens, and whom it asks. */
-function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, directoryOf: ClusterOptions['directoryOf'] = {}): Tree {
+function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, options: ClusterOptions): Tree {
+  const { directoryOf = {}, mailboxOf = {} } = options;
   const at = (of: string, port: number) => `127.0.0.1:${ports.get(of)?.[port]}`;
   const role = name.replace(/-\d+$/, '') as ClusterRole;
   const directory = at(directoryOf[role] ?? 'routing-1', 0);
@@ -63,7 +66,7 @@ function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, 
     ingress: { mx: { listen: [at(name, 1)] }, submission: { listen: [at(name, 2)] }, submissions: { listen: [at(name, 3)] } },
     directoryListen: role === 'routing' ? at(name, 0) : '',
     directoryAt: directory,
-    mailboxAt: at('mailbox-1', 0),
+    mailboxAt: at(mailboxOf[name] ?? 'mailbox-1', 0),
     mailbox: {
       pop3: { listen: [at(name, 4)] },
       pop3s: { listen: [at(name, 5)] },
@@ -85,7 +88,7 @@ function merge(base: Tree, over: Tree): Tree {
 
 /** Makes the topics and starts all processes, those that others ask first. Resolves when each is ready and every lane has its owner. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { folder, brokers, counts, config = {}, basePort, directoryOf } = options;
+  const { folder, brokers, counts, config = {}, basePort } = options;
   const names = ROLES.flatMap((role) => Array.from({ length: MOST_EACH }, (_, number) => `${role}-${number + 1}`));
   const ports = await portsOf(names, basePort);
   const running = new Map<string, Angarium>();
@@ -102,7 +105,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const start = async (name: string) => {
     const role = name.replace(/-\d+$/, '') as ClusterRole;
     await mkdir(join(folder, name), { recursive: true });
-    const one = await startAngarium(join(folder, name), merge(shared, configFor(name, ports, directoryOf)), role);
+    const one = await startAngarium(join(folder, name), merge(shared, configFor(name, ports, options)), role);
     running.set(name, one);
     return one;
   };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { hasBrokers, isExisting } from '../kafka/fixtures.ts';
+import { hasS3 } from '../s3/server.ts';
 import { faultsOf, runRow } from './judge.ts';
 import { ROWS } from './rows.ts';
 import { createWorld, type World } from './world.ts';
@@ -8,7 +9,7 @@ import { createWorld, type World } from './world.ts';
 /* The short form of `npm run test:failures`: what happens to clusters most often. */
 const SHORT = ['kill-delivery', 'kill-broker', 'rolling-services'];
 
-if (!isExisting && hasBrokers('failures of a cluster')) {
+if (!isExisting && hasBrokers('failures of a cluster') && hasS3('failures of a cluster')) {
   let world: World;
   before(async () => {
     world = await createWorld({ brokerCount: 3 });

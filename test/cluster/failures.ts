@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { brokersMissing, KAFKA_VERSIONS } from '../kafka/jars.mjs';
+import { gatewayMissing } from '../s3/gateway.mjs';
 import { faultsOf, runRow } from './judge.ts';
 import { ROWS, type Row } from './rows.ts';
 import { createWorld, type Result } from './world.ts';
@@ -11,7 +12,7 @@ import { createWorld, type Result } from './world.ts';
 const { values } = parseArgs({ options: { rows: { type: 'string' } } });
 const wanted = values.rows?.split(',');
 const rows = ROWS.filter(({ name }) => wanted === undefined || wanted.includes(name));
-const missing = brokersMissing(KAFKA_VERSIONS.newest);
+const missing = brokersMissing(KAFKA_VERSIONS.newest) ?? gatewayMissing();
 if (missing !== undefined || rows.length === 0) {
   console.error(missing ?? `--rows: ${ROWS.map(({ name }) => name).join(', ')}`);
   process.exit(2);

@@ -1,15 +1,17 @@
-// npm run cluster [-- --port 26000]: a small real cluster on this machine, for trying it out: three brokers, an S3 server, two
-// ingress, routing, three delivery, mailbox. Brokers that ANGARIUM_TEST_KAFKA names are used instead of new ones. Ctrl-C ends it,
+// npm run cluster [-- --port 26000]: a small real cluster on this machine, for trying it out: three brokers, PostgreSQL, an S3
+// server, two ingress, two routing, three delivery, mailbox. Brokers that ANGARIUM_TEST_KAFKA names are used instead of new ones. Ctrl-C ends it,
 // and its data goes.
 import { parseArgs } from 'node:util';
 import { makeFolder } from '../e2e/angarium.ts';
 import { startBrokers } from '../kafka/brokers.ts';
 import { brokersMissing, KAFKA_VERSIONS } from '../kafka/jars.mjs';
+import { createTestDatabase } from '../postgres/database.ts';
+import { startPostgres } from '../postgres/server.ts';
 import { gatewayMissing } from '../s3/gateway.mjs';
 import { startS3 } from '../s3/server.ts';
 import { startCluster } from './cluster.ts';
 
-const COUNTS = { routing: 1, mailbox: 1, ingress: 2, delivery: 3 };
+const COUNTS = { routing: 2, mailbox: 1, ingress: 2, delivery: 3 };
 const ACCOUNT = 'me@angarium.test';
 const PASSWORD = 'try-it-out';
 
@@ -35,7 +37,13 @@ async function start(): Promise<void> {
   const s3 = await startS3();
   ends.push(s3.close);
   const { endpoint, credentialsFile } = s3;
-  const config = { blobs: { engine: 's3', s3: { bucket: await s3.createBucket(), endpoint, credentialsFile } } };
+  const postgres = await startPostgres();
+  ends.push(postgres.close);
+  const config = {
+    postgres: await createTestDatabase(postgres.url),
+    routing: { directoryEngine: 'postgres' },
+    blobs: { engine: 's3', s3: { bucket: await s3.createBucket(), endpoint, credentialsFile } },
+  };
   const brokers = existing ?? started?.addresses ?? [];
   const cluster = await startCluster({ folder, brokers, counts: COUNTS, config, basePort: Number(values.port) });
   ends.push(cluster.close);
@@ -49,7 +57,7 @@ async function start(): Promise<void> {
   const pop3s = cluster.one('mailbox-1').addresses.pop3s[0];
   const login = `--user '${ACCOUNT}:${PASSWORD}'`;
   console.log(`
-Brokers: ${brokers.join(', ')}   S3: ${endpoint}
+Brokers: ${brokers.join(', ')}   PostgreSQL: ${new URL(postgres.url).host}   S3: ${endpoint}
 ${[...cluster.running].map(([name, one]) => `  ${name.padEnd(12)} http://${one.addresses.metrics}/metrics   ${one.folder}`).join('\n')}
 
 Send a mail:

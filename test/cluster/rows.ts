@@ -157,6 +157,28 @@ export const ROWS: readonly Row[] = [
     acceptSilenceAtMostMs: 5_000,
   },
   {
+    name: 'postgres',
+    title: 'PostgreSQL ends as by a crash, and is back after 10 s',
+    happen: async ({ postgres }) => {
+      await postgres.end('SIGQUIT');
+      await pause(10_000);
+      await postgres.start();
+    },
+    copiesAtMost: 0,
+  },
+  {
+    name: 's3',
+    title: 'the S3 server killed, and back after 30 s; contents of 100 KB',
+    happen: async ({ s3 }) => {
+      await s3.kill();
+      await pause(30_000);
+      await s3.start();
+    },
+    copiesAtMost: 0,
+    octets: 100_000,
+    perSecond: 10,
+  },
+  {
     name: 'rolling-services',
     title: 'rolling restart of all services (SIGTERM)',
     happen: async (world) => {

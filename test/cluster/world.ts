@@ -2,6 +2,9 @@ import { accounting, makeFolder, until } from '../e2e/angarium.ts';
 import { type Load, startLoad } from '../e2e/load.ts';
 import { type Brokers, startBrokers } from '../kafka/brokers.ts';
 import { brokersFolder } from '../kafka/fixtures.ts';
+import { createTestDatabase } from '../postgres/database.ts';
+import { startPostgres, type TestPostgres } from '../postgres/server.ts';
+import { startS3, type TestS3 } from '../s3/server.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { readMailbox } from './mailbox.ts';
 import { type Sink, startSink } from './sink.ts';
@@ -12,6 +15,10 @@ export const DOMAIN = 'angarium.test';
 /** A small cluster with its brokers, and a host that its mail goes to. */
 export interface World {
   readonly brokers: Brokers;
+  /** Of the directory. */
+  readonly postgres: TestPostgres;
+  /** Of large contents. */
+  readonly s3: TestS3;
   readonly cluster: Cluster;
   readonly sink: Sink;
   /** Makes an account. */
@@ -28,13 +35,24 @@ export interface Arrived {
   readonly inMailbox: ReadonlyMap<string, number>;
 }
 
-const COUNTS = { routing: 1, mailbox: 1, ingress: 2, delivery: 3 };
+const COUNTS = { routing: 2, mailbox: 1, ingress: 2, delivery: 3 };
 
 export async function createWorld(o: { readonly brokerCount: number }): Promise<World> {
   const { folder, remove } = await makeFolder();
   const sink = await startSink();
-  const brokers = await startBrokers({ count: o.brokerCount, folder: await brokersFolder() });
-  const cluster = await startCluster({ folder, brokers: brokers.addresses, counts: COUNTS });
+  const [brokers, postgres, s3] = await Promise.all([
+    startBrokers({ count: o.brokerCount, folder: await brokersFolder() }),
+    startPostgres(),
+    startS3(),
+  ]);
+  const { endpoint, credentialsFile } = s3;
+  const config = {
+    postgres: await createTestDatabase(postgres.url),
+    routing: { directoryEngine: 'postgres' },
+    blobs: { engine: 's3', s3: { bucket: await s3.createBucket(), endpoint, credentialsFile } },
+  };
+  const directoryOf = { ingress: 'routing-2' };
+  const cluster = await startCluster({ folder, brokers: brokers.addresses, counts: COUNTS, config, directoryOf });
   const command = async (args: readonly string[], stdin = '') => {
     const { code, stderr } = await cluster.one('routing-1').command(args, stdin);
     if (code !== 0) throw new Error(`angarium ${args.join(' ')}: ${stderr}`);
@@ -47,7 +65,7 @@ export async function createWorld(o: { readonly brokerCount: number }): Promise<
   const recipientOf = (account: string) => (number: number) =>
     [`${account}@${DOMAIN}`, `u${number % 50}@sink.test`, `gone${number % 50}@sink.test`][number % 3] ?? '';
   return {
-    brokers,
+    ...{ brokers, postgres, s3 },
     cluster,
     sink,
     addAccount: (name) => command(['account', 'add', `${name}@${DOMAIN}`], `${PASSWORD}\n`),
@@ -69,7 +87,7 @@ export async function createWorld(o: { readonly brokerCount: number }): Promise<
     },
     close: async () => {
       await cluster.close();
-      await brokers.close();
+      await Promise.all([brokers.close(), postgres.close(), s3.close()]);
       await sink.close();
       await remove();
     },
