@@ -15,7 +15,7 @@ export interface MailboxDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Opened with `MAILBOX_MIGRATIONS`, used by this service alone; whoever opened it closes it after `stop`. */
+  /** Opened with `MAILBOX_MIGRATIONS`, used by mailbox services alone; whoever opened it closes it after `stop`. */
   readonly database: MailboxDatabase;
   /** Keys that begin with `mail/` are this service's. */
   readonly blobs: BlobStore;
@@ -51,7 +51,7 @@ export function createMailbox(deps: MailboxDeps): MailboxService {
     directory,
     tls: deps.tls,
     guesses: createGuesses({ ...config.mailbox, nowMs: () => clock.nowMs() }),
-    locks: new Set(),
+    hold: (account, onLost) => deps.database.hold(`pop3 ${account}`, onLost),
     openMaildrop: async (account) => {
       const { mailbox } = await directory.account({ address: account });
       return openMaildrop({ database, blobs, nowMs: () => clock.nowMs() }, mailbox || account);

@@ -1,2 +1,2 @@
 export { createMailbox, type MailboxDeps, type MailboxService } from './create-mailbox.ts';
-export { type MailboxDatabase, type MailboxTables, MIGRATIONS as MAILBOX_MIGRATIONS, skipUids } from './store/schema.ts';
+export { type MailboxDatabase, type MailboxTables, MIGRATIONS as MAILBOX_MIGRATIONS, nameStore, skipUids } from './store/schema.ts';

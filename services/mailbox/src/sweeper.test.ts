@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, test as nodeTest } from 'node:test';
 import { DeliverResult } from '@angarium/rpc';
-import { message, startTestMailbox, type TestMailbox, to } from './testing/fixture.ts';
+import { ENGINES, message, startTestMailbox, type TestMailbox, to } from './testing/fixture.ts';
 import { logIn, readAll } from './testing/pop3-client.ts';
 
 const ANN = 'ann@example.org';
@@ -11,13 +11,19 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
 let box: TestMailbox;
-beforeEach(async () => {
-  box = await startTestMailbox({ accounts: [ANN, BEN] });
-});
 afterEach(() => box.close());
 
+function test(name: string, body: () => Promise<void>): void {
+  for (const engine of ENGINES) {
+    nodeTest(`${engine}: ${name}`, async () => {
+      box = await startTestMailbox({ accounts: [ANN, BEN], engine });
+      await body();
+    });
+  }
+}
+
 const address = () => box.service.addresses.pop3s[0] ?? '';
-const rows = async (table: 'bodies' | 'ledger' | 'loose_bodies') => (await box.sqlite.db.selectFrom(table).selectAll().execute()).length;
+const rows = async (table: 'bodies' | 'ledger' | 'loose_bodies') => (await box.database.db.selectFrom(table).selectAll().execute()).length;
 
 async function until(isSo: () => Promise<boolean> | boolean): Promise<void> {
   while (!(await isSo())) await new Promise(setImmediate);
@@ -90,9 +96,9 @@ test('a delivery is remembered for ledgerMs, and forgotten then', async () => {
 
 test('a sweep that fails is made again', async () => {
   await box.deliver({ queueId: 'q1', recipients: to(ANN) });
-  await box.sqlite.db.schema.alterTable('loose_bodies').renameTo('hidden').execute();
+  await box.database.db.schema.alterTable('loose_bodies').renameTo('hidden').execute();
   box.clock.move(13 * DAY_MS);
   await until(async () => /sweeps_total\{result="failed"\} 1/.test((await box.metrics.scrape()).text));
-  await box.sqlite.db.schema.alterTable('hidden').renameTo('loose_bodies').execute();
+  await box.database.db.schema.alterTable('hidden').renameTo('loose_bodies').execute();
   await sweep(2 * MINUTE_MS);
 });

@@ -76,6 +76,18 @@ test('a bucket is wanted for S3, nothing is kept in folders then, and each mista
     assert.match(errorsOf(`blobs:\n  s3:\n    endpoint: ${endpoint}\n`).join(), /^a\.yaml:3: blobs\.s3\.endpoint: wants a URL/, endpoint);
 });
 
+test('PostgreSQL wants its server, and mailboxes on it a place for large messages that all reach', () => {
+  assert.deepEqual(errorsOf('routing: {directoryEngine: postgres}\nmailbox: {storeEngine: postgres, blobFolder: m}\n'), [
+    'a.yaml:1: routing.directoryEngine: wants a server: the key postgres',
+    'a.yaml:2: mailbox.storeEngine: wants a server: the key postgres',
+  ]);
+  const server = 'postgres: {host: h, database: d, user: u}\n';
+  assert.deepEqual(errorsOf(`${server}mailbox: {storeEngine: postgres}\n`), [
+    'a.yaml:2: mailbox.storeEngine: wants a place for large messages that all processes reach: mailbox.blobFolder, or blobs.engine s3',
+  ]);
+  assert.deepEqual(errorsOf(`${server}mailbox: {storeEngine: postgres}\nblobs: {engine: s3, s3: {bucket: mail}}\n`), []);
+});
+
 test('every key says what it means', () => {
   assert.deepEqual(
     configKeys().filter((key) => key.description === ''),

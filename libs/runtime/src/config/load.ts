@@ -148,9 +148,16 @@ function blobContradictions({ blobs, blobFolder, mailbox }: Config): Contradicti
   return errors;
 }
 
-function databaseContradictions({ postgres, routing }: Config): Contradiction[] {
-  const message = 'wants a server: the key postgres';
-  return routing.directoryEngine === 'postgres' && postgres === undefined ? [{ key: 'routing.directoryEngine', message }] : [];
+function databaseContradictions({ postgres, routing, mailbox, blobs }: Config): Contradiction[] {
+  const errors: Contradiction[] = [];
+  const engines = { 'routing.directoryEngine': routing.directoryEngine, 'mailbox.storeEngine': mailbox.storeEngine };
+  for (const [key, engine] of Object.entries(engines))
+    if (engine === 'postgres' && postgres === undefined) errors.push({ key, message: 'wants a server: the key postgres' });
+  if (mailbox.storeEngine === 'postgres' && mailbox.blobFolder === '' && blobs.engine === 'files') {
+    const message = 'wants a place for large messages that all processes reach: mailbox.blobFolder, or blobs.engine s3';
+    errors.push({ key: 'mailbox.storeEngine', message });
+  }
+  return errors;
 }
 
 /** "angarium.yaml:12: ingress.maxRecipients: at least 100" */

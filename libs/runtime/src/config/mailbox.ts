@@ -12,6 +12,10 @@ export const mailboxSchema = z.strictObject({
     .describe('POP3 with TLS from the first octet (port 995).'),
   rpcListen: z.string().default('127.0.0.1:2600').describe('Where `angarium mailbox` alone serves gRPC.'),
   directory: z.string().default('127.0.0.1:2601').describe('Where `angarium mailbox` alone asks the Directory service.'),
+  storeEngine: z
+    .enum(['sqlite', 'postgres'])
+    .default('sqlite')
+    .describe('Where mailboxes are: in a file of one process, or on a server (postgres) that several mailbox processes share.'),
   blobFolder: z.string().default('').describe('Folder of large bodies that mailbox processes share; empty: mail in the data folder.'),
   maxConnections: atLeastOne.default(500).describe('POP3 connections at once.'),
   maxConnectionsPerClient: atLeastOne.default(20).describe('POP3 connections at once from one client address (IPv6: one /64).'),

@@ -1,19 +1,21 @@
-import { createMailbox, MAILBOX_MIGRATIONS, type MailboxDatabase, type MailboxService, type MailboxTables } from '@angarium/mailbox';
+import { randomUUID } from 'node:crypto';
+import { createMailbox, type MailboxService, nameStore } from '@angarium/mailbox';
 import type { Directory } from '@angarium/rpc';
-import { openSqlite } from '@angarium/sql';
 import { openBlobs } from './blobs.ts';
+import { openMailboxDatabase } from './database.ts';
 import type { Base } from './deps.ts';
 import { folderName } from './owner.ts';
 import type { Parts } from './shutdown.ts';
 
-/** The mailbox service over its own database and blobs in the data folder, started. */
+/** The mailbox service over its database and blobs, started. */
 export async function startMailbox(base: Base, directory: Directory, parts: Parts): Promise<MailboxService> {
   const folder = base.config.dataFolder;
-  const database: MailboxDatabase = await openSqlite<MailboxTables>({ file: `${folder}/mailbox.sqlite`, migrations: MAILBOX_MIGRATIONS });
+  const database = await openMailboxDatabase(base.config);
   parts.add('mailbox database', () => database.close());
-  const { blobFolder } = base.config.mailbox;
+  const { blobFolder, storeEngine } = base.config.mailbox;
   const isShared = blobFolder !== '';
-  const owner = { use: 'mail', name: await folderName(folder) } as const;
+  const name = storeEngine === 'postgres' ? await nameStore(database, `mailbox database ${randomUUID()}`) : await folderName(folder);
+  const owner = { use: 'mail', name } as const;
   const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${folder}/mail`, isShared, owner });
   const mailbox = createMailbox({ ...base, database, blobs: opened.blobs, directory });
   await mailbox.start();

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
+import { afterEach, test as nodeTest } from 'node:test';
 import { DeliverResult, Refused, Unavailable } from '@angarium/rpc';
 import { sql } from 'kysely';
 import { skipUids } from '../store/schema.ts';
-import { HELLO, message, startTestMailbox, type TestMailbox, type TestMailboxOptions, to } from '../testing/fixture.ts';
+import {
+  ENGINES,
+  type Engine,
+  HELLO,
+  message,
+  startTestMailbox,
+  type TestMailbox,
+  type TestMailboxOptions,
+  to,
+} from '../testing/fixture.ts';
 import { readAll } from '../testing/pop3-client.ts';
 
 const { STORED, OVER_QUOTA, UNAVAILABLE, STORE_FULL, NO_SUCH_ACCOUNT, TOO_BIG } = DeliverResult;
@@ -11,9 +20,10 @@ const ANN = 'ann@example.org';
 const BEN = 'ben@example.org';
 const BIG = Buffer.concat([message('Subject: big\n\n'), Buffer.alloc(1_200_000, 'x'), message('\n')]);
 
+let engine: Engine;
 let open: TestMailbox[] = [];
 async function start(options: TestMailboxOptions = {}): Promise<TestMailbox> {
-  const box = await startTestMailbox({ accounts: [ANN, BEN], ...options });
+  const box = await startTestMailbox({ accounts: [ANN, BEN], engine, ...options });
   open.push(box);
   return box;
 }
@@ -22,16 +32,36 @@ afterEach(async () => {
   open = [];
 });
 
+function test(name: string, body: () => Promise<void>, engines: readonly Engine[] = ENGINES): void {
+  for (const each of engines) {
+    nodeTest(`${each}: ${name}`, () => {
+      engine = each;
+      return body();
+    });
+  }
+}
+const sqliteTest = (name: string, body: () => Promise<void>) => test(name, body, ['sqlite']);
+
 const read = (box: TestMailbox, account: string) => readAll(box.service.addresses.pop3s[0] ?? '', account);
 const count = async (box: TestMailbox, table: 'messages' | 'bodies' | 'ledger') =>
   Number(
     (
-      await box.sqlite.db
+      await box.database.db
         .selectFrom(table)
         .select(({ fn }) => fn.countAll().as('count'))
         .executeTakeFirstOrThrow()
     ).count,
   );
+
+/** The database refuses rows of messages that are so. */
+async function refuseMessages({ database: { db } }: TestMailbox, when: string): Promise<void> {
+  if (engine === 'sqlite') {
+    await sql`create trigger refused before insert on messages when ${sql.raw(when)} begin select raise(abort, 'refused'); end`.execute(db);
+    return;
+  }
+  await sql`create function refuse() returns trigger language plpgsql as $$ begin raise exception 'refused'; end $$`.execute(db);
+  await sql`create trigger refused before insert on messages for each row when (${sql.raw(when)}) execute function refuse()`.execute(db);
+}
 
 test('a message is stored with Return-Path and Delivered-To in front, and its own Return-Path is gone', async () => {
   const box = await start();
@@ -75,7 +105,7 @@ for (const [size, content] of [
   test(`a ${size} message that its reader deleted does not come back by a retry, nor after a restart`, async () => {
     const box = await start();
     await box.deliver({ queueId: 'q1', content, recipients: to(ANN) });
-    await box.sqlite.db.deleteFrom('messages').execute();
+    await box.database.db.deleteFrom('messages').execute();
     assert.deepEqual(await box.deliver({ queueId: 'q1', content, recipients: to(ANN) }), [STORED]);
     const again = await box.restart();
     open = [again];
@@ -100,21 +130,19 @@ test('two addresses of one account get a copy each', async () => {
 
 test('a crash between blob and row loses nothing: the retry brings the message', async () => {
   const box = await start();
-  await sql`create trigger crash before insert on messages begin select raise(abort, 'crash'); end`.execute(box.sqlite.db);
+  await refuseMessages(box, 'true');
   assert.deepEqual(await box.deliver({ queueId: 'q1', content: BIG, recipients: to(ANN) }), [UNAVAILABLE]);
   assert.deepEqual([await count(box, 'ledger'), await count(box, 'bodies'), box.blobs.keys().length], [0, 0, 2]);
   const again = await box.restart();
   open = [again];
-  await sql`drop trigger crash`.execute(again.sqlite.db);
+  await sql.raw(engine === 'sqlite' ? 'drop trigger refused' : 'drop trigger refused on messages').execute(again.database.db);
   assert.deepEqual(await again.deliver({ queueId: 'q1', content: BIG, recipients: to(ANN) }), [STORED]);
   assert.ok((await read(again, ANN))[0]?.endsWith(BIG.toString()));
 });
 
 test('one delivery that the database refuses does not stop those that share its commit', async () => {
   const box = await start();
-  await sql`create trigger poison before insert on messages when new.body = 'q7' begin select raise(abort, 'poison'); end`.execute(
-    box.sqlite.db,
-  );
+  await refuseMessages(box, "new.body = 'q7'");
   const results = await Promise.all(Array.from({ length: 20 }, (_, index) => box.deliver({ queueId: `q${index}`, recipients: to(ANN) })));
   assert.deepEqual(
     results.map(([result]) => result),
@@ -126,7 +154,7 @@ test('one delivery that the database refuses does not stop those that share its 
 test('UIDs grow with each message and are in the order of commits', async () => {
   const box = await start();
   await Promise.all(Array.from({ length: 300 }, (_, index) => box.deliver({ queueId: `q${index}`, recipients: to(ANN, BEN) })));
-  const rows = await box.sqlite.db
+  const rows = await box.database.db
     .selectFrom('messages')
     .select(['mailbox_id', 'uid', 'modseq'])
     .orderBy('mailbox_id')
@@ -137,7 +165,7 @@ test('UIDs grow with each message and are in the order of commits', async () => 
     assert.equal(uid, (index % 300) + 1);
     assert.equal(modseq, uid + 1);
   });
-  const mailboxes = await box.sqlite.db.selectFrom('mailboxes').select(['uidnext', 'highestmodseq']).execute();
+  const mailboxes = await box.database.db.selectFrom('mailboxes').select(['uidnext', 'highestmodseq']).execute();
   assert.deepEqual(mailboxes, [
     { uidnext: 301, highestmodseq: 301 },
     { uidnext: 301, highestmodseq: 301 },
@@ -168,8 +196,8 @@ test('two at once that fit the quota only one by one: one is stored', async () =
 test('usage of an account is the sum of its messages, whatever was stored and deleted', async () => {
   const box = await start();
   for (let index = 0; index < 10; index++) await box.deliver({ queueId: `q${index}`, recipients: to(ANN) });
-  const { usage_octets, message_count } = await box.sqlite.db.selectFrom('accounts').selectAll().executeTakeFirstOrThrow();
-  const { octets } = await box.sqlite.db
+  const { usage_octets, message_count } = await box.database.db.selectFrom('accounts').selectAll().executeTakeFirstOrThrow();
+  const { octets } = await box.database.db
     .selectFrom('messages')
     .select(({ fn }) => fn.sum<number>('octets').as('octets'))
     .executeTakeFirstOrThrow();
@@ -205,14 +233,14 @@ test('a full blob store is store full, a broken one defers; both keep nothing', 
   assert.equal((await read(box, ANN)).length, 1);
 });
 
-test('a full database is store full, and takes mail when there is room again', async () => {
+sqliteTest('a full database is store full, and takes mail when there is room again', async () => {
   const box = await start();
   await box.deliver({ queueId: 'q0', recipients: to(ANN) });
-  const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(box.sqlite.db);
-  await sql`pragma max_page_count = ${sql.lit(rows[0]?.page_count ?? 0)}`.execute(box.sqlite.db);
+  const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(box.database.db);
+  await sql`pragma max_page_count = ${sql.lit(rows[0]?.page_count ?? 0)}`.execute(box.database.db);
   const content = Buffer.concat([message('Subject: x\n\n'), Buffer.alloc(20_000, 'y')]);
   assert.deepEqual(await box.deliver({ queueId: 'q1', content, recipients: to(ANN) }), [STORE_FULL]);
-  await sql`pragma max_page_count = 1000000`.execute(box.sqlite.db);
+  await sql`pragma max_page_count = 1000000`.execute(box.database.db);
   assert.deepEqual(await box.deliver({ queueId: 'q1', content, recipients: to(ANN) }), [STORED]);
   assert.equal((await read(box, ANN)).length, 2);
 });
@@ -253,9 +281,9 @@ test('a stop waits for running deliveries and refuses new ones', async () => {
   assert.ok(box.service.notReady().length > 0);
 });
 
-test('a commit is synchronous: the write-ahead log is synced before it is answered', async () => {
+sqliteTest('a commit is synchronous: the write-ahead log is synced before it is answered', async () => {
   const box = await start();
-  const { rows } = await sql<{ synchronous: number }>`pragma synchronous`.execute(box.sqlite.db);
+  const { rows } = await sql<{ synchronous: number }>`pragma synchronous`.execute(box.database.db);
   assert.equal(rows[0]?.synchronous, 2);
 });
 
@@ -270,9 +298,9 @@ test('results and totals are counted', async () => {
 test('a restored store gives no UID again that may have been given out after the backup', async () => {
   const box = await start();
   await box.deliver({ queueId: 'q1', recipients: to(ANN) });
-  await skipUids(box.sqlite);
+  await skipUids(box.database);
   await box.deliver({ queueId: 'q2', recipients: to(ANN) });
-  const uids = (await box.sqlite.db.selectFrom('messages').select('uid').orderBy('uid').execute()).map(({ uid }) => uid);
+  const uids = (await box.database.db.selectFrom('messages').select('uid').orderBy('uid').execute()).map(({ uid }) => uid);
   assert.equal(uids[0], 1);
   assert.ok(Number(uids[1]) > 1_000_000);
 });

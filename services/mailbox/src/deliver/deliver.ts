@@ -43,9 +43,8 @@ const GROUP_OCTETS = 16 * 1024 ** 2;
 const QUEUE_ID = /^[0-9A-Za-z]{1,64}$/;
 
 /** The disk's trouble or the database's, which every delivery of a group meets. */
-const EVERYBODYS = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CORRUPT|CANTOPEN|NOTADB|NOMEM)/;
 const isEverybodys = (reason: unknown): boolean =>
-  reason instanceof SqlBusy || (reason instanceof SqlError && EVERYBODYS.test(reason.code));
+  reason instanceof SqlBusy || (reason instanceof SqlError && (reason.trouble === 'full' || reason.trouble === 'unavailable'));
 
 export function createDeliverer(deps: DeliverDeps): Deliverer {
   const { deliveriesPerCommit, maxUnstoredOctets } = deps.config;
@@ -144,7 +143,7 @@ async function storeMessage(running: Running, { queueId, content }: DeliverReque
     });
     return verdicts.map(resultOf);
   } catch (error) {
-    const isFull = error instanceof BlobStoreFull || (error instanceof SqlError && error.code.startsWith('SQLITE_FULL'));
+    const isFull = error instanceof BlobStoreFull || (error instanceof SqlError && error.trouble === 'full');
     logger.error({ queueId, recipients: recipients.length, reason: String(error) }, 'mailbox.message.deferred');
     return recipients.map(() => (isFull ? DeliverResult.STORE_FULL : DeliverResult.UNAVAILABLE));
   }

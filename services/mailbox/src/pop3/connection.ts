@@ -1,5 +1,6 @@
 import type { AuthenticateResponse, Directory } from '@angarium/rpc';
 import type { Clock, Config, Guesses, Logger } from '@angarium/runtime';
+import type { Hold } from '@angarium/sql';
 import type { Meters, SessionEnd } from '../meters.ts';
 import type { Maildrop } from '../store/maildrop.ts';
 import type { Credentials } from './sasl.ts';
@@ -15,8 +16,8 @@ export interface ConnectionDeps {
   readonly meters: Meters;
   readonly directory: Directory;
   readonly guesses: Guesses;
-  /** Accounts whose maildrop a session has (RFC 1939 §4). */
-  readonly locks: Set<string>;
+  /** Holds the maildrop of an account against all other sessions (RFC 1939 §4). */
+  readonly hold: (account: string, onLost: () => void) => Promise<Hold | undefined>;
   readonly openMaildrop: (account: string) => Promise<Maildrop>;
   /** Hand-shakes with the certificate that is in force. */
   readonly secure: (wire: Wire) => Promise<void>;
@@ -42,6 +43,7 @@ interface Running {
   readonly session: Pop3Session;
   readonly connection: { deadlineMs: number; isBusy: boolean; isStopping: boolean };
   account: string | undefined;
+  hold: Hold | undefined;
   maildrop: Maildrop | undefined;
 }
 
@@ -57,12 +59,12 @@ export function startConnection(deps: ConnectionDeps, { wire, client, isTls }: C
   const nowMs = clock.nowMs();
   const state = { deadlineMs: nowMs, isBusy: true, isStopping: false };
   const session = createPop3Session({ ...config, isSecure: isTls });
-  const running: Running = { deps, wire, client, session, connection: state, account: undefined, maildrop: undefined };
+  const running: Running = { deps, wire, client, session, connection: state, account: undefined, hold: undefined, maildrop: undefined };
   let forcedEnd: SessionEnd | undefined;
   const run = async () => {
     const end = await serve(running, isTls).catch((error: unknown) => endOf(running, error));
     // Free before the client hears the last answer: it may come again at once.
-    if (running.account !== undefined) deps.locks.delete(running.account);
+    await running.hold?.release();
     wire.end();
     await wire.closed;
     meters.sessionEnded(forcedEnd ?? end);
@@ -202,20 +204,23 @@ async function judge({ deps, client }: Running, credentials: Credentials): Promi
 }
 
 async function takeMaildrop(running: Running, account: string): Promise<LoginResult> {
-  const { deps, client } = running;
-  if (deps.locks.has(account)) {
+  const { deps, client, wire } = running;
+  const hold = await deps.hold(account, () => {
+    deps.logger.warn({ client, account, cure: 'the session is ended' }, 'mailbox.maildrop.lost');
+    wire.destroy();
+  });
+  if (hold === undefined) {
     deps.meters.loggedIn('in_use');
     return { is: 'inUse' };
   }
-  deps.locks.add(account);
-  running.account = account;
   try {
     running.maildrop = await deps.openMaildrop(account);
   } catch (error) {
-    deps.locks.delete(account);
-    running.account = undefined;
+    await hold.release();
     throw error;
   }
+  running.hold = hold;
+  running.account = account;
   deps.meters.loggedIn('accepted');
   deps.logger.info({ client, account, messages: running.maildrop.listing.uids.length }, 'mailbox.login.accepted');
   return { is: 'open', listing: running.maildrop.listing };

@@ -1,4 +1,5 @@
 import type { BlobStore } from '@angarium/blob';
+import { inTransaction } from '@angarium/sql';
 import { type BodyRow, readBody } from './bodies.ts';
 import { chunksOf } from './chunks.ts';
 import type { StoreDatabase } from './schema.ts';
@@ -98,7 +99,7 @@ function removeMessages(
   { account, mailboxId }: { readonly account: string; readonly mailboxId: number },
   uids: readonly number[],
 ): Promise<void> {
-  return database.transaction().execute(async (transaction) => {
+  return inTransaction(database, async (transaction) => {
     let octets = 0;
     let count = 0;
     for (const chunk of chunksOf(uids)) {

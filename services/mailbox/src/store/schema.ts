@@ -1,6 +1,5 @@
-import type { Sqlite } from '@angarium/sql';
+import { type Migrations, type Sql, type TableWords, tableWords } from '@angarium/sql';
 import { type Generated, type Kysely, sql } from 'kysely';
-import type { Migration } from 'kysely/migration';
 
 /*
  * Shape of the store. What IMAP needs is there from the start: mailboxes with UIDVALIDITY, UIDNEXT and HIGHESTMODSEQ,
@@ -63,6 +62,12 @@ interface LedgerTable {
   at_ms: number;
 }
 
+/** At most one row. */
+interface StoreNameTable {
+  only_one: 1;
+  name: string;
+}
+
 export interface MailboxTables {
   accounts: AccountTable;
   mailboxes: MailboxTable;
@@ -70,37 +75,57 @@ export interface MailboxTables {
   bodies: BodyTable;
   loose_bodies: LooseBodyTable;
   ledger: LedgerTable;
+  store_name: StoreNameTable;
 }
 
 /** The store as its own parts ask it. */
 export type StoreDatabase = Kysely<MailboxTables>;
 /** The store as it is opened and handed to the service. */
-export type MailboxDatabase = Sqlite<MailboxTables>;
+export type MailboxDatabase = Sql<MailboxTables>;
 
-const TABLES = [
-  sql`create table accounts (account text primary key, usage_octets integer not null, message_count integer not null) without rowid`,
-  sql`create table mailboxes (id integer primary key, account text not null, name text not null, uidvalidity integer not null,
-      uidnext integer not null, highestmodseq integer not null, unique (account, name))`,
-  sql`create table messages (mailbox_id integer not null references mailboxes (id), uid integer not null, modseq integer not null,
-      flags text not null, internal_date_ms integer not null, octets integer not null, header text not null,
-      body text not null references bodies (queue_id) deferrable initially deferred, primary key (mailbox_id, uid)) without rowid`,
+const tablesOf = ({ integer, countedKey, byKeyOnly }: TableWords) => [
+  sql`create table accounts (account text primary key, usage_octets ${integer} not null, message_count ${integer} not null) ${byKeyOnly}`,
+  sql`create table mailboxes (id ${countedKey}, account text not null, name text not null, uidvalidity ${integer} not null,
+      uidnext ${integer} not null, highestmodseq ${integer} not null, unique (account, name))`,
+  sql`create table messages (mailbox_id ${integer} not null references mailboxes (id), uid ${integer} not null, modseq ${integer} not null,
+      flags text not null, internal_date_ms ${integer} not null, octets ${integer} not null, header text not null,
+      body text not null references bodies (queue_id) deferrable initially deferred, primary key (mailbox_id, uid)) ${byKeyOnly}`,
   sql`create index messages_by_body on messages (body)`,
-  // The content comes last: a search by the other columns does not read it.
-  sql`create table bodies (queue_id text primary key, octets integer not null, blob text, part_octets integer not null, content blob)`,
   sql`create index bodies_by_blob on bodies (blob) where blob is not null`,
-  sql`create table loose_bodies (queue_id text primary key, since_ms integer not null) without rowid`,
+  sql`create table loose_bodies (queue_id text primary key, since_ms ${integer} not null) ${byKeyOnly}`,
   sql`create index loose_bodies_by_age on loose_bodies (since_ms)`,
-  sql`create table ledger (queue_id text not null, address text not null, at_ms integer not null, primary key (queue_id, address)) without rowid`,
+  sql`create table ledger (queue_id text not null, address text not null, at_ms ${integer} not null, primary key (queue_id, address)) ${byKeyOnly}`,
   sql`create index ledger_by_age on ledger (at_ms)`,
 ];
 
-export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+// The content comes last: a search by the other columns does not read it.
+const bodiesOf = ({ integer, octets }: TableWords) =>
+  sql`create table bodies (queue_id text primary key, octets ${integer} not null, blob text, part_octets ${integer} not null, content ${octets})`;
+
+export const MIGRATIONS: Migrations = {
   '2026-11-store': {
     async up(database) {
-      for (const table of TABLES) await table.execute(database);
+      const words = tableWords(database);
+      // PostgreSQL wants the referenced table first.
+      for (const table of [bodiesOf(words), ...tablesOf(words)]) await table.execute(database);
+    },
+  },
+  '2026-11-store-name': {
+    async up(database) {
+      await sql`create table store_name (only_one ${tableWords(database).integer} primary key, name text not null)`.execute(database);
     },
   },
 };
+
+/** The name of the store, the same in all processes that share it: `fresh` when it had none. */
+export async function nameStore({ db }: MailboxDatabase, fresh: string): Promise<string> {
+  await db
+    .insertInto('store_name')
+    .values({ only_one: 1, name: fresh })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return (await db.selectFrom('store_name').select('name').executeTakeFirstOrThrow()).name;
+}
 
 /** More messages than an account gets between a backup and its restoring. */
 const SKIPPED = 2 ** 20;

@@ -1,3 +1,4 @@
+import { inTransaction, isPostgres } from '@angarium/sql';
 import type { Transaction } from 'kysely';
 import { chunksOf } from './chunks.ts';
 import type { MailboxTables, StoreDatabase } from './schema.ts';
@@ -47,19 +48,28 @@ const INBOX = 'INBOX';
 /**
  * Stores deliveries in one transaction: ledger rows first, then UIDs under the write lock, then messages. When it
  * resolves, all of it is durable; when it rejects, none is, or the commit is in doubt and a retry finds the ledger.
+ *
+ * Several processes may store at once: a delivery that another one is storing is waited for at its ledger row, an account
+ * at its inbox, whose row is locked until the commit.
  */
 export function storeGroup(database: StoreDatabase, group: readonly NewDelivery[], nowMs: number): Promise<readonly Stored[]> {
-  return database.transaction().execute(async (transaction) => {
+  return inTransaction(database, async (transaction) => {
+    const entering = enterLedger(transaction, group, nowMs);
+    // Others wait for a ledger row while they have no inbox, so that none waits for the other.
+    if (isPostgres(transaction)) await entering;
     // Asked together: they go to the database in one message.
-    const [fresh, bodies, inboxes] = await Promise.all([
-      enterLedger(transaction, group, nowMs),
-      knownBodies(transaction, group),
+    const [fresh, bodies, inboxes] = await allEnded([
+      entering,
+      knownBodies(
+        transaction,
+        group.map(({ queueId }) => queueId),
+      ),
       openInboxes(transaction, group, nowMs),
     ]);
     const draft: Draft = { fresh, bodies, inboxes, nowMs, decided: new Map(), notStored: [], messages: [], newBodies: [] };
     const stored = group.map((delivery) => decideDelivery(draft, delivery));
-    await write(transaction, draft);
-    return stored;
+    const taken = await write(transaction, draft);
+    return stored.map(({ verdicts, bodyTaken }, at) => ({ verdicts, bodyTaken: bodyTaken && taken.has(group[at]?.queueId ?? '') }));
   });
 }
 
@@ -92,6 +102,21 @@ interface Draft {
 /** Neither part holds a NUL. */
 const ledgerKey = (queueId: string, address: string): string => `${queueId}\0${address}`;
 
+/** As `Promise.all`, but rejects when all have ended: what is asked after a rollback would be done outside of the transaction. */
+async function allEnded<const Asked extends readonly Promise<unknown>[]>(asked: Asked) {
+  await Promise.allSettled(asked);
+  return Promise.all(asked);
+}
+
+/** Rows are locked in one order in all processes: two that want the same ones do not wait for each other. */
+const inOrder = <T>(rows: readonly T[], keyOf: (row: T) => string): readonly T[] =>
+  rows.length < 2
+    ? rows
+    : rows
+        .map((row) => [keyOf(row), row] as const)
+        .sort(([a], [b]) => (a < b ? -1 : Number(a > b)))
+        .map(([, row]) => row);
+
 async function enterLedger(
   transaction: Transaction<MailboxTables>,
   group: readonly NewDelivery[],
@@ -99,7 +124,7 @@ async function enterLedger(
 ): Promise<ReadonlySet<string>> {
   const rows = group.flatMap(({ queueId, recipients }) => recipients.map(({ address }) => ({ queue_id: queueId, address, at_ms: nowMs })));
   const fresh = new Set<string>();
-  for (const chunk of chunksOf(rows)) {
+  for (const chunk of chunksOf(inOrder(rows, ({ queue_id, address }) => ledgerKey(queue_id, address)))) {
     const made = await transaction
       .insertInto('ledger')
       .values(chunk)
@@ -111,10 +136,16 @@ async function enterLedger(
   return fresh;
 }
 
-async function knownBodies(transaction: Transaction<MailboxTables>, group: readonly NewDelivery[]): Promise<Map<string, number>> {
+async function knownBodies(transaction: Transaction<MailboxTables>, queueIds: readonly string[]): Promise<Map<string, number>> {
   const known = new Map<string, number>();
-  for (const chunk of chunksOf([...new Set(group.map(({ queueId }) => queueId))])) {
-    const rows = await transaction.selectFrom('bodies').select(['queue_id', 'octets']).where('queue_id', 'in', chunk).execute();
+  for (const chunk of chunksOf([...new Set(queueIds)])) {
+    const rows = await transaction
+      .selectFrom('bodies')
+      .select(['queue_id', 'octets'])
+      .where('queue_id', 'in', chunk)
+      // No other process sweeps them before the commit.
+      .$if(isPostgres(transaction), (query) => query.forKeyShare())
+      .execute();
     for (const { queue_id, octets } of rows) known.set(queue_id, octets);
   }
   return known;
@@ -126,7 +157,7 @@ async function openInboxes(
   group: readonly NewDelivery[],
   nowMs: number,
 ): Promise<ReadonlyMap<string, Inbox>> {
-  const wanted = [...new Set(group.flatMap(({ recipients }) => recipients.map(({ account }) => account)))];
+  const wanted = inOrder([...new Set(group.flatMap(({ recipients }) => recipients.map(({ account }) => account)))], (account) => account);
   const inboxes = await findInboxes(transaction, wanted);
   const missing = wanted.filter((account) => !inboxes.has(account));
   if (missing.length === 0) return inboxes;
@@ -139,7 +170,11 @@ async function openInboxes(
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     const mailboxes = chunk.map((account) => ({ account, name: INBOX, uidvalidity, uidnext: 1, highestmodseq: 1 }));
-    await transaction.insertInto('mailboxes').values(mailboxes).execute();
+    await transaction
+      .insertInto('mailboxes')
+      .values(mailboxes)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
   }
   for (const [account, inbox] of await findInboxes(transaction, missing)) inboxes.set(account, inbox);
   return inboxes;
@@ -154,6 +189,7 @@ async function findInboxes(transaction: Transaction<MailboxTables>, accounts: re
       .select(['id', 'mailboxes.account', 'uidvalidity', 'uidnext', 'highestmodseq', 'usage_octets', 'message_count'])
       .where('mailboxes.account', 'in', chunk)
       .where('name', '=', INBOX)
+      .$if(isPostgres(transaction), (query) => query.orderBy('mailboxes.account').forNoKeyUpdate())
       .execute();
     for (const { usage_octets, message_count, ...row } of rows) {
       found.set(row.account, { ...row, usageOctets: usage_octets, messageCount: message_count, isChanged: false });
@@ -164,9 +200,7 @@ async function findInboxes(transaction: Transaction<MailboxTables>, accounts: re
 
 function decideDelivery(draft: Draft, delivery: NewDelivery): Stored {
   const knownOctets = draft.bodies.get(delivery.queueId);
-  if (knownOctets !== undefined && knownOctets !== delivery.octets) {
-    throw new BodyMismatch(`${delivery.queueId}: ${delivery.octets} octets, ${knownOctets} are stored`);
-  }
+  mustMatch(delivery.queueId, delivery.octets, knownOctets);
   const bodiesBefore = draft.newBodies.length;
   const verdicts = delivery.recipients.map((recipient) => {
     const key = ledgerKey(delivery.queueId, recipient.address);
@@ -216,16 +250,50 @@ function bodyRow({ queueId, octets }: NewDelivery, body: Exclude<NewBody, { is: 
     : { queue_id: queueId, octets, blob: body.blob, part_octets: body.partOctets, content: null };
 }
 
-async function write(transaction: Transaction<MailboxTables>, draft: Draft): Promise<void> {
+/** Gives the queue ids whose body's row was made here: another process may have been first. */
+async function write(transaction: Transaction<MailboxTables>, draft: Draft): Promise<ReadonlySet<string>> {
+  const taken = new Set<string>();
   const writes: Promise<unknown>[] = [];
   for (const { queue_id, address } of draft.notStored) {
     writes.push(transaction.deleteFrom('ledger').where('queue_id', '=', queue_id).where('address', '=', address).execute());
   }
-  for (const chunk of chunksOf(draft.newBodies)) writes.push(transaction.insertInto('bodies').values(chunk).execute());
+  const newBodies = inOrder(draft.newBodies, ({ queue_id }) => queue_id);
+  for (const chunk of chunksOf(newBodies)) writes.push(insertBodies(transaction, chunk, taken));
   for (const chunk of chunksOf(draft.messages)) writes.push(transaction.insertInto('messages').values(chunk).execute());
   const changed = [...draft.inboxes.values()].filter(({ isChanged }) => isChanged);
   for (const chunk of chunksOf(changed)) writes.push(...updateInboxes(transaction, chunk));
-  await Promise.all(writes);
+  await allEnded(writes);
+  const foreign = newBodies.filter(({ queue_id }) => !taken.has(queue_id));
+  if (foreign.length > 0) await mustBeSame(transaction, foreign);
+  return taken;
+}
+
+async function insertBodies(
+  transaction: Transaction<MailboxTables>,
+  rows: readonly MailboxTables['bodies'][],
+  taken: Set<string>,
+): Promise<void> {
+  const made = await transaction
+    .insertInto('bodies')
+    .values(rows)
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('queue_id')
+    .execute();
+  for (const { queue_id } of made) taken.add(queue_id);
+}
+
+/** @throws BodyMismatch when another process stored another message under one of the queue ids meanwhile */
+async function mustBeSame(transaction: Transaction<MailboxTables>, bodies: readonly MailboxTables['bodies'][]): Promise<void> {
+  const found = await knownBodies(
+    transaction,
+    bodies.map(({ queue_id }) => queue_id),
+  );
+  for (const { queue_id, octets } of bodies) mustMatch(queue_id, octets, found.get(queue_id));
+}
+
+function mustMatch(queueId: string, octets: number, knownOctets: number | undefined): void {
+  if (knownOctets === undefined || knownOctets === octets) return;
+  throw new BodyMismatch(`${queueId}: ${octets} octets, ${knownOctets} are stored`);
 }
 
 function updateInboxes(transaction: Transaction<MailboxTables>, inboxes: readonly Inbox[]): Promise<unknown>[] {

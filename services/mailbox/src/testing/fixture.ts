@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeliverRequest, Directory } from '@angarium/rpc';
 import { type Config, configSchema, createMetrics, type KeyPair, silentLogger } from '@angarium/runtime';
-import { openSqlite } from '@angarium/sql';
+import { openPostgres, openSqlite } from '@angarium/sql';
+import { createTestDatabase, type TestDatabase } from '../../../../test/postgres/database.ts';
 import { createMailbox, type MailboxService } from '../create-mailbox.ts';
 import { type MailboxDatabase, type MailboxTables, MIGRATIONS } from '../store/schema.ts';
 import { createHandClock, type HandClock } from './hand-clock.ts';
@@ -52,13 +53,17 @@ export interface TestMailbox {
   readonly clock: HandClock;
   readonly blobs: TestBlobs;
   readonly directory: TestDirectory;
-  readonly sqlite: MailboxDatabase;
+  readonly database: MailboxDatabase;
   readonly metrics: ReturnType<typeof createMetrics>;
   /** Puts another pair in force. */
   changeTls(pair: KeyPair): void;
   deliver(request: Partial<DeliverRequest> & { readonly queueId: string }): Promise<readonly number[]>;
   /** Ends the service and its database, and starts both anew over the same data. */
   restart(): Promise<TestMailbox>;
+  /** Starts another one over the same data, which must be closed before this one; on PostgreSQL alone. */
+  replica(): Promise<TestMailbox>;
+  /** Ends the service and its database; the data stay. */
+  end(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -66,7 +71,12 @@ export interface TestMailboxOptions {
   readonly config?: Partial<Config['mailbox']>;
   /** Addresses that have accounts, without quota. */
   readonly accounts?: readonly string[];
+  /** `sqlite` when left out. */
+  readonly engine?: Engine;
 }
+
+export type Engine = 'sqlite' | 'postgres';
+export const ENGINES: readonly Engine[] = ['sqlite', 'postgres'];
 
 export const message = (text: string): Buffer => Buffer.from(text.replaceAll('\n', '\r\n'));
 export const HELLO = message('Subject: hello\n\nHow are you?\n');
@@ -77,7 +87,8 @@ export async function startTestMailbox(options: TestMailboxOptions = {}): Promis
   const clock = createHandClock(START_MS);
   const directory = createTestDirectory();
   for (const address of options.accounts ?? []) directory.accounts.set(address, { quotaOctets: 0, disabled: false });
-  return open({ folder, clock, directory, blobs: createTestBlobs(() => clock.nowMs()), config: options.config ?? {} });
+  const server = options.engine === 'postgres' ? await createTestDatabase() : undefined;
+  return open({ folder, clock, directory, server, blobs: createTestBlobs(() => clock.nowMs()), config: options.config ?? {} });
 }
 
 interface Lasting {
@@ -86,11 +97,21 @@ interface Lasting {
   readonly directory: TestDirectory;
   readonly blobs: TestBlobs;
   readonly config: Partial<Config['mailbox']>;
+  /** Left out: a file in the folder. */
+  readonly server: TestDatabase | undefined;
 }
+
+const POOL = { schema: 'mailbox', applicationName: 'test', maxConnections: 4, maxWaiting: 1000 };
+const TIMEOUTS = { connectTimeoutMs: 5000, statementTimeoutMs: 10_000, lockTimeoutMs: 5000 };
+
+const openDatabase = ({ folder, server }: Lasting): Promise<MailboxDatabase> =>
+  server === undefined
+    ? openSqlite<MailboxTables>({ file: join(folder, 'mailbox.sqlite'), migrations: MIGRATIONS })
+    : openPostgres<MailboxTables>({ ...server, ...POOL, ...TIMEOUTS, migrations: MIGRATIONS });
 
 async function open(lasting: Lasting): Promise<TestMailbox> {
   const { folder, clock, directory, blobs } = lasting;
-  const sqlite = await openSqlite<MailboxTables>({ file: join(folder, 'mailbox.sqlite'), migrations: MIGRATIONS });
+  const database = await openDatabase(lasting);
   const config = configSchema.parse({
     mailbox: { pop3: { listen: ['127.0.0.1:0'] }, pop3s: { listen: ['127.0.0.1:0'] }, ...lasting.config },
   });
@@ -105,19 +126,19 @@ async function open(lasting: Lasting): Promise<TestMailbox> {
   };
   const metrics = createMetrics({ withProcess: false });
   const deps = { config, clock, random: Math.random, logger: silentLogger, metrics, blobs, directory, tls };
-  const service = createMailbox({ ...deps, database: sqlite });
+  const service = createMailbox({ ...deps, database });
   try {
     await service.start();
   } catch (error) {
-    await sqlite.close();
+    await database.close();
     throw error;
   }
   const end = async () => {
     await service.stop();
-    await sqlite.close();
+    await database.close();
   };
   return {
-    ...{ service, clock, blobs, directory, sqlite, metrics },
+    ...{ service, clock, blobs, directory, database, metrics },
     changeTls: (next) => {
       pair = next;
       for (const listener of listeners) listener();
@@ -130,6 +151,11 @@ async function open(lasting: Lasting): Promise<TestMailbox> {
       await end();
       return open(lasting);
     },
+    replica: async () => {
+      const other = await open(lasting);
+      return { ...other, close: other.end };
+    },
+    end,
     close: async () => {
       await end();
       await rm(folder, { recursive: true });
