@@ -1,12 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Angarium, startAngarium, until } from '../e2e/angarium.ts';
+import { type Angarium, merge, startAngarium, type Tree, until } from '../e2e/angarium.ts';
 import { freePort } from '../fixtures/ports.ts';
 import { createCommand } from '../kafka/command.ts';
 
 export const ROLES = ['routing', 'mailbox', 'ingress', 'delivery'] as const;
 export type ClusterRole = (typeof ROLES)[number];
-type Tree = Readonly<Record<string, unknown>>;
 
 export interface ClusterOptions {
   /** Of everything that is no broker's. */
@@ -74,16 +73,6 @@ function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, 
       directory,
     },
   };
-}
-
-function merge(base: Tree, over: Tree): Tree {
-  const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(over)) {
-    const below = base[key];
-    merged[key] = isTree(value) && isTree(below) ? merge(below, value) : value;
-  }
-  return merged;
 }
 
 /** Makes the topics and starts all processes, those that others ask first. Resolves when each is ready and every lane has its owner. */

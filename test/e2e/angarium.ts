@@ -49,9 +49,10 @@ const BASE = {
   mailbox: { pop3: { listen: ['127.0.0.1:0'] }, pop3s: { listen: ['127.0.0.1:0'] } },
   journal: { lanes: 4, inPartitions: 2, localSpread: 2 },
 };
-type Tree = { readonly [key: string]: unknown };
+export type Tree = { readonly [key: string]: unknown };
 
-function merge(base: Tree, over: Tree): Tree {
+/** Both trees; where both have a value, that of `over`. */
+export function merge(base: Tree, over: Tree): Tree {
   const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value);
   const entries = Object.entries(over).map(([key, value]) => {
     const below = base[key];
