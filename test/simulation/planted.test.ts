@@ -31,20 +31,28 @@ function rewrite(log: Log, change: (kind: Kind) => Kind | undefined): Log {
   };
 }
 
-test('found: routing takes a lane for durable that is not', async () => {
-  const plant: Plant = (log, asker) => {
-    if (asker !== 'routing') return log;
-    const append: Log['append'] = async (topic, partition, values) => {
-      try {
-        return await log.append(topic, partition, values);
-      } catch (error) {
-        if (error instanceof AppendFailed && error.reason === 'failed') return 0;
-        throw error;
-      }
-    };
-    return { ...log, append };
+/** One part appends otherwise than the log wants it. */
+const plantAppend =
+  (who: Parameters<Plant>[1], append: (log: Log) => Log['append']): Plant =>
+  (log, asker) =>
+    asker === who ? { ...log, append: append(log) } : log;
+
+/** Takes what has failed for durable. */
+const forgiving =
+  (isForgiven: (topic: string, error: AppendFailed) => boolean) =>
+  (log: Log): Log['append'] =>
+  async (topic, partition, values) => {
+    try {
+      return await log.append(topic, partition, values);
+    } catch (error) {
+      if (error instanceof AppendFailed && isForgiven(topic, error)) return 0;
+      throw error;
+    }
   };
-  assert.match(await firstFault(plant), /was lost|accounting/);
+const hasFailed = (_topic: string, { reason }: AppendFailed) => reason === 'failed';
+
+test('found: routing takes a lane for durable that is not', async () => {
+  assert.match(await firstFault(plantAppend('routing', forgiving(hasFailed))), /was lost|accounting/);
 });
 
 test('found: a lane is trimmed above its watermark', async () => {
@@ -69,18 +77,10 @@ test('found: outcomes of deliveries are not written', async () => {
 });
 
 test('found: a notification is taken for handed over before it is', async () => {
-  const plant: Plant = (log, asker) => {
-    if (asker !== 'delivery') return log;
-    const append: Log['append'] = async (topic, partition, values) => {
-      try {
-        return await log.append(topic, partition, values);
-      } catch (error) {
-        if (topic === 'mail.in.bulk' && error instanceof AppendFailed) return 0;
-        throw error;
-      }
-    };
-    return { ...log, append };
-  };
+  const plant = plantAppend(
+    'delivery',
+    forgiving((topic) => topic === 'mail.in.bulk'),
+  );
   assert.match(await firstFault(plant), /not told/);
 });
 
@@ -101,62 +101,40 @@ test('found: what routing writes again counts as new mail', async () => {
 });
 
 test('found: ingress answers with 250 what the log has refused', async () => {
-  const plant: Plant = (log, asker) => {
-    if (asker !== 'ingress') return log;
-    const append: Log['append'] = async (topic, partition, values) => {
-      try {
-        return await log.append(topic, partition, values);
-      } catch (error) {
-        if (error instanceof AppendFailed && error.reason === 'failed') return 0;
-        throw error;
-      }
-    };
-    return { ...log, append };
-  };
-  assert.match(await firstFault(plant), /was lost/);
+  assert.match(await firstFault(plantAppend('ingress', forgiving(hasFailed))), /was lost/);
 });
 
 test('found: ingress answers before the log does', async () => {
-  const plant: Plant = (log, asker) => {
-    if (asker !== 'ingress') return log;
-    const append: Log['append'] = async (topic, partition, values) => {
-      log.append(topic, partition, values).catch(() => {});
+  const hasty = (log: Log): Log['append'] => {
+    return async (...what) => {
+      log.append(...what).catch(() => {});
       return 0;
     };
-    return { ...log, append };
   };
-  assert.match(await firstFault(plant), /was lost/);
+  assert.match(await firstFault(plantAppend('ingress', hasty)), /was lost/);
 });
 
 test('found: ingress writes what it has refused', async () => {
-  const plant: Plant = (log, asker) => {
-    if (asker !== 'ingress') return log;
-    const append: Log['append'] = async (topic, partition, values) => {
-      try {
-        return await log.append(topic, partition, values);
-      } catch (error) {
-        log.append(topic, partition, values).catch(() => {});
+  const stubborn = (log: Log): Log['append'] => {
+    return (...what) =>
+      log.append(...what).catch((error: unknown) => {
+        log.append(...what).catch(() => {});
         throw error;
-      }
-    };
-    return { ...log, append };
+      });
   };
-  assert.match(await firstFault(plant), /was refused and delivered/);
+  assert.match(await firstFault(plantAppend('ingress', stubborn)), /was refused and delivered/);
 });
 
 test('found: an accepted recipient is not in the record', async () => {
-  const plant: Plant = (log, asker) => {
-    if (asker !== 'ingress') return log;
-    const shorten = (value: Uint8Array): Uint8Array => {
-      const decoded = decodeRecord(value);
-      if (decoded.is !== 'known' || decoded.kind.$case !== 'accepted') return value;
-      const { recipients } = decoded.kind.value;
-      return encodeRecord({
-        $case: 'accepted',
-        value: { ...decoded.kind.value, recipients: recipients.slice(0, Math.max(1, recipients.length - 1)) },
-      });
-    };
-    return { ...log, append: (topic, partition, values) => log.append(topic, partition, values.map(shorten)) };
+  const shorten = (value: Uint8Array): Uint8Array => {
+    const decoded = decodeRecord(value);
+    if (decoded.is !== 'known' || decoded.kind.$case !== 'accepted') return value;
+    const accepted = decoded.kind.value;
+    return encodeRecord({ $case: 'accepted', value: { ...accepted, recipients: accepted.recipients.slice(0, 1) } });
   };
-  assert.match(await firstFault(plant), /was lost/);
+  const forgetful =
+    (log: Log): Log['append'] =>
+    (topic, partition, values) =>
+      log.append(topic, partition, values.map(shorten));
+  assert.match(await firstFault(plantAppend('ingress', forgetful)), /was lost/);
 });
