@@ -38,6 +38,35 @@ test('one delivery given to both at once is stored once, small or big', async ()
   assert.equal(first.blobs.keys().length, 3 * 2, 'blobs that lost the race are deleted');
 });
 
+test('connections that are cut under load lose nothing, and a retry through the other process brings no copy', async () => {
+  const [first, second] = await start();
+  const cut = () =>
+    sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`
+      .execute(first.database.db)
+      .catch(() => {});
+  let [next, retries] = [0, 0];
+  const results: (number | undefined)[] = [];
+  const deliver = async () => {
+    while (next < 400) {
+      const number = next++;
+      if (number % 40 === 20) void cut();
+      for (let attempt = number; results[number] !== STORED; attempt++) {
+        [results[number]] = await (attempt % 2 ? first : second).deliver({ queueId: `q${number}`, recipients: to(ANN) });
+        if (results[number] === UNAVAILABLE) retries += 1;
+      }
+    }
+  };
+  await Promise.all(numbers(10).map(deliver));
+  assert.ok(retries > 0, 'something was cut');
+  const { db } = first.database;
+  const rows = await db.selectFrom('messages').select(['uid', 'body']).orderBy('uid').execute();
+  assert.deepEqual(
+    rows.map(({ uid }) => uid),
+    numbers(400).map((number) => number + 1),
+  );
+  assert.equal(new Set(rows.map(({ body }) => body)).size, 400);
+});
+
 test('UIDs of an account are dense and in order, whoever stores', async () => {
   const [first, second] = await start();
   // Half of them in opposite orders, so that locks that are taken in the order of arrival would meet.

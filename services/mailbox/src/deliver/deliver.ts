@@ -2,7 +2,7 @@ import { type BlobStore, BlobStoreFull } from '@angarium/blob';
 import { formatDeliveredTo, formatReturnPath } from '@angarium/message';
 import { type DeliverRecipient, type DeliverRequest, DeliverResult, type Mailbox, Refused, Unavailable } from '@angarium/rpc';
 import type { Clock, Config, Logger } from '@angarium/runtime';
-import { SqlBusy, SqlError } from '@angarium/sql';
+import { SqlBusy, SqlError, type SqlTrouble } from '@angarium/sql';
 import type { Meters } from '../meters.ts';
 import { blobName, deleteBody, putBody } from '../store/bodies.ts';
 import type { StoreDatabase } from '../store/schema.ts';
@@ -42,9 +42,10 @@ const RECIPIENT_OCTETS = 400;
 const GROUP_OCTETS = 16 * 1024 ** 2;
 const QUEUE_ID = /^[0-9A-Za-z]{1,64}$/;
 
-/** The disk's trouble or the database's, which every delivery of a group meets. */
+/** The disk's trouble or the database's, which every delivery of a group meets; or locks that another process kept for too long. */
+const EVERYBODYS: ReadonlySet<SqlTrouble> = new Set(['full', 'unavailable', 'conflict']);
 const isEverybodys = (reason: unknown): boolean =>
-  reason instanceof SqlBusy || (reason instanceof SqlError && (reason.trouble === 'full' || reason.trouble === 'unavailable'));
+  reason instanceof SqlBusy || (reason instanceof SqlError && EVERYBODYS.has(reason.trouble));
 
 export function createDeliverer(deps: DeliverDeps): Deliverer {
   const { deliveriesPerCommit, maxUnstoredOctets } = deps.config;
