@@ -37,6 +37,8 @@ export interface Notification {
   readonly message: LiveMessage;
   /** Whose last outcome asks for it; never empty. */
   readonly recipients: readonly LiveRecipient[];
+  /** 0: not known. */
+  readonly laneTableVersion: number;
 }
 
 /**
@@ -192,7 +194,9 @@ const formatOwner = ({ floors }: LaneState, owner: string, its: Pick<Owner, 'epo
 function findNotification({ pending }: LaneState, notifyId: string): Notification | undefined {
   const recipients = [...(pending.get(notifyId) ?? [])];
   const [first] = recipients;
-  return first === undefined ? undefined : { queueId: first.message.queueId, message: first.message, recipients };
+  if (first === undefined) return undefined;
+  const { message, notifyTableVersion: laneTableVersion } = first;
+  return { queueId: message.queueId, message, recipients, laneTableVersion };
 }
 
 export function createLaneFold(options: LaneFoldOptions): LaneFold {

@@ -70,6 +70,8 @@ export interface LiveRecipient {
   expiryForced: boolean;
   /** DSN asked for by the winning fact (notifying) or by the last deferral (waiting); empty: none pending. */
   notifyId: string;
+  /** Lane table that was in force when the DSN was asked for: every try of it goes by that one. 0: not known. */
+  notifyTableVersion: number;
   /** Last outcome that counted; kept for the DSN and the queue tools. */
   lastOutcome:
     | {

@@ -95,6 +95,7 @@ interface Rare {
   heldEpoch: number;
   expiryForced: boolean;
   notifyId: string;
+  notifyTableVersion: number;
   delayNotified: boolean;
 }
 
@@ -105,6 +106,7 @@ const USUAL: Readonly<Rare> = {
   heldEpoch: 0,
   expiryForced: false,
   notifyId: '',
+  notifyTableVersion: 0,
   delayNotified: false,
 };
 
@@ -183,6 +185,12 @@ export class HeldRecipient implements LiveRecipient {
   }
   set notifyId(value: string) {
     this.#change('notifyId', value);
+  }
+  get notifyTableVersion() {
+    return (this.#rare ?? USUAL).notifyTableVersion;
+  }
+  set notifyTableVersion(value: number) {
+    this.#change('notifyTableVersion', value);
   }
   get delayNotified() {
     return (this.#rare ?? USUAL).delayNotified;

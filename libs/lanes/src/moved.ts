@@ -28,6 +28,7 @@ function toRecord(recipient: LiveRecipient): MovedRecipient {
     relayed: lastOutcome?.relayed ?? false,
     delayNotified: recipient.delayNotified,
     remoteHost: lastOutcome?.remoteHost ?? '',
+    notifyTableVersion: recipient.notifyTableVersion,
   };
 }
 
@@ -69,6 +70,7 @@ function saysTheSame(record: MovedRecipient, recipient: HeldRecipient, atMs: num
     record.dueAtMs === known.dueAtMs &&
     record.attempts === known.attempts &&
     record.notifyId === known.notifyId &&
+    record.notifyTableVersion === known.notifyTableVersion &&
     record.delayNotified === known.delayNotified &&
     record.relayed === known.relayed &&
     record.remoteHost === known.remoteHost &&
@@ -94,7 +96,7 @@ function create(step: Step, message: HeldMessage, record: MovedRecipient): void 
     state.totals[TOTALS[record.result]]++;
   }
   admit(step, recipient);
-  if (record.notifyId !== '') askNotification(step, recipient, record.notifyId);
+  if (record.notifyId !== '') askNotification(step, recipient, record);
 }
 
 /** @returns whether the recipient's state can be rebuilt from this record from now on */

@@ -50,7 +50,14 @@ export function applyAdmin(step: Step, { action, queueId, addresses, requestId }
   for (const recipient of waiting(step, queueId, addresses)) {
     if (action === AdminAction.DELETE) {
       const lastOutcome = { result: Result.DISCARDED, reply: undefined, relayed: false, remoteHost: '' };
-      finish(step, recipient, { result: Result.DISCARDED, total: 'discarded', lastOutcome, attemptId: requestId, notifyId: '' });
+      finish(step, recipient, {
+        result: Result.DISCARDED,
+        total: 'discarded',
+        lastOutcome,
+        attemptId: requestId,
+        notifyId: '',
+        notifyTableVersion: 0,
+      });
       continue;
     }
     recipient.dueAtMs = 0;

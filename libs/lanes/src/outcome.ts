@@ -68,7 +68,7 @@ function applyDeferral(step: Step, recipient: HeldRecipient, { outcome, part, cu
   recipient.lastOutcome = lastOutcome;
   if (part.notifyId !== '' && part.notifyId !== recipient.notifyId) {
     recipient.delayNotified = true;
-    askNotification(step, recipient, part.notifyId);
+    askNotification(step, recipient, part);
   }
   step.change.rescheduled.push(recipient);
 }
@@ -95,8 +95,7 @@ function applyToAddress(step: Step, address: string, outcomePart: OutcomePart): 
     return;
   }
   if (total === undefined) applyDeferral(step, recipient, outcomePart);
-  else if (recipient.state === 'waiting')
-    finish(step, recipient, { result: part.result, total, lastOutcome, attemptId: outcome.attemptId, notifyId: part.notifyId });
+  else if (recipient.state === 'waiting') finish(step, recipient, { ...part, total, lastOutcome, attemptId: outcome.attemptId });
   else countLoser(step, { result: recipient.lastOutcome?.result ?? 0, attempt: recipient.attempt }, outcomePart);
 }
 

@@ -77,8 +77,16 @@ export function admit({ state, change }: Step, recipient: HeldRecipient): void {
   change.admitted.push(recipient);
 }
 
-export function askNotification({ state, change }: Step, recipient: HeldRecipient, notifyId: string): void {
+/** What a record says about a DSN that it asks for. */
+export interface Asked {
+  /** Empty: nobody is to be told. */
+  readonly notifyId: string;
+  readonly notifyTableVersion: number;
+}
+
+export function askNotification({ state, change }: Step, recipient: HeldRecipient, { notifyId, notifyTableVersion }: Asked): void {
   recipient.notifyId = notifyId;
+  recipient.notifyTableVersion = notifyTableVersion;
   const asked = state.pending.get(notifyId);
   if (asked !== undefined) asked.add(recipient);
   else {
@@ -93,6 +101,7 @@ function withdrawNotification({ state }: Step, recipient: HeldRecipient): void {
   asked?.delete(recipient);
   if (asked?.size === 0) state.pending.delete(recipient.notifyId);
   recipient.notifyId = '';
+  recipient.notifyTableVersion = 0;
 }
 
 /** Takes a recipient out of the live set and remembers it. */
@@ -119,13 +128,11 @@ export function conclude(step: Step, recipient: HeldRecipient): void {
   change.ended.push(message);
 }
 
-export interface FinalFact {
+export interface FinalFact extends Asked {
   readonly result: RecipientOutcome['result'];
   readonly total: 'delivered' | 'bounced' | 'expired' | 'discarded';
   readonly lastOutcome: HeldRecipient['lastOutcome'];
   readonly attemptId: string;
-  /** Empty: nobody is to be told. */
-  readonly notifyId: string;
 }
 
 /** The first final fact wins, whoever wrote it and whenever it came. */
@@ -141,5 +148,5 @@ export function finish(step: Step, recipient: HeldRecipient, fact: FinalFact): v
   state.totals[fact.total]++;
   change.finished.push({ recipient, result: fact.result });
   if (fact.notifyId === '') conclude(step, recipient);
-  else askNotification(step, recipient, fact.notifyId);
+  else askNotification(step, recipient, fact);
 }

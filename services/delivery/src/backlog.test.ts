@@ -26,7 +26,17 @@ async function defer({ fold, clock, append }: SmallWorld): Promise<void> {
   for (const { queueId, recipients } of [...fold.messages.values()]) {
     const addresses = [...recipients.values()].map(({ address }) => address);
     const dueAtMs = clock.nowMs() + 5 * MINUTE;
-    const part = { addresses, result: Result.DEFERRED, reply, dueAtMs, attempts: 1, relayed: false, notifyId: '', remoteHost: 'mx.test' };
+    const part = {
+      addresses,
+      result: Result.DEFERRED,
+      reply,
+      dueAtMs,
+      attempts: 1,
+      relayed: false,
+      notifyId: '',
+      notifyTableVersion: 0,
+      remoteHost: 'mx.test',
+    };
     await append({ $case: 'outcome', value: { queueId, epoch: 1, attemptId: `0.1.${queueId}`, inDoubt: false, recipients: [part] } });
   }
 }

@@ -9,6 +9,8 @@ export interface Moment {
   readonly config: Config['delivery'];
   readonly nowMs: number;
   readonly random: () => number;
+  /** In force: what is told of now is routed by it, also when it is told again. */
+  readonly laneTableVersion: number;
 }
 
 /** What one recipient is to be recorded with. */
@@ -63,6 +65,9 @@ export function concludeAttempt(recipients: readonly LiveRecipient[], result: At
 const toReply = ({ code, enhanced, text, remoteHost }: RemoteReply): Reply => ({ code, enhanced, text, remoteHost });
 
 /** Addresses with one result, and how many octets they take in a record, roughly. */
+type Asked = Pick<RecipientOutcome, 'notifyId' | 'notifyTableVersion'>;
+const UNASKED: Asked = { notifyId: '', notifyTableVersion: 0 };
+
 interface Part {
   readonly outcome: RecipientOutcome;
   octets: number;
@@ -72,9 +77,9 @@ const MAX_OCTETS = 350 * 1024;
 const PART_OCTETS = 100;
 const ADDRESS_OCTETS = 4;
 
-function createPart({ result, reply, relayed, attempts, dueAtMs }: Finding, notifyId: string): Part {
+function createPart({ result, reply, relayed, attempts, dueAtMs }: Finding, asked: Asked): Part {
   const addresses: string[] = [];
-  const outcome = { addresses, result, reply: toReply(reply), dueAtMs, attempts, relayed, notifyId, remoteHost: reply.remoteHost };
+  const outcome = { addresses, result, reply: toReply(reply), dueAtMs, attempts, relayed, remoteHost: reply.remoteHost, ...asked };
   return { outcome, octets: PART_OCTETS + 3 * reply.text.length + 3 * reply.remoteHost.length };
 }
 
@@ -111,7 +116,7 @@ export function formatOutcomes(head: OutcomeHead, findings: readonly Finding[], 
     if (outcome === undefined || octets >= MAX_OCTETS) outcome = open();
     let part = parts.get(key);
     if (part === undefined) {
-      part = createPart(finding, isTold ? notifyId : '');
+      part = createPart(finding, isTold ? { notifyId, notifyTableVersion: moment.laneTableVersion } : UNASKED);
       parts.set(key, part);
       outcome.recipients.push(part.outcome);
       octets += part.octets;

@@ -25,10 +25,11 @@ export interface Recording {
   readonly site: string;
 }
 
-export const momentOf = ({ deps }: Core): Moment => ({
+export const momentOf = ({ deps, laneTableVersion }: Core): Moment => ({
   config: deps.config.delivery,
   nowMs: deps.clock.nowMs(),
   random: deps.random,
+  laneTableVersion: laneTableVersion(),
 });
 
 function logPart(core: Core, { message, site }: Recording, part: RecipientOutcome): void {

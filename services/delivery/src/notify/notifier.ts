@@ -59,7 +59,7 @@ async function handOver(core: Core, lane: Lane, notifyId: string): Promise<void>
   const dsn = buildNotification(current, { config, notifyId, nowMs, original });
   const content = await place(core, notifyId, dsn);
   if (!core.mayAct(lane)) throw new Error(`the lease of lane ${lane.number} is not valid`);
-  const laneTableVersion = core.laneTableVersion();
+  const laneTableVersion = current.laneTableVersion || core.laneTableVersion();
   const accepted = acceptNotification(current, dsn, { notifyId, nowMs, hostname: config.hostname, content, laneTableVersion });
   await log.append(BULK, partitionOf(notifyId, log.partitions(BULK)), [encodeRecord({ $case: 'accepted', value: accepted })]);
   const { queueId } = current;

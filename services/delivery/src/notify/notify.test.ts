@@ -200,6 +200,27 @@ test('a long notification goes to the blob store', async () => {
   await world.stop();
 });
 
+test('every try of a notification goes by the lane table of the first one', async () => {
+  const world = createWorld();
+  const useTable = async (version: number) => {
+    const value = { version, lanes: 2, localSpread: 1, spreads: [] };
+    await world.log.append('mail.control', 0, [encodeRecord({ $case: 'laneTable', value })]);
+    await settle();
+  };
+  world.remote.hosts.set('there.test', bounces);
+  world.faults.fate = (topic) => (topic === 'mail.in.bulk' ? 'lost' : 'kept');
+  await useTable(1);
+  await send(world, 0);
+  await useTable(2);
+  world.faults.fate = () => 'kept';
+  await world.clock.pass(10_000);
+  assert.deepEqual(
+    world.dsns().map(({ laneTableVersion }) => laneTableVersion),
+    [1],
+  );
+  await world.stop();
+});
+
 test('a lost original does not keep the sender from being told', async () => {
   const world = createWorld();
   await world.blobs.put('shared/Q1', Buffer.from('Subject: x\r\n\r\n'));
@@ -220,7 +241,7 @@ test('a delivery that overtakes a notice of delay withdraws it', async () => {
   world.remote.hosts.set('there.test', defers);
   world.faults.fate = (topic) => (topic === 'mail.in.bulk' ? 'lost' : 'kept');
   await send(world, NOTIFY.DELAY);
-  const late = { reply: undefined, dueAtMs: 0, attempts: 1, relayed: false, notifyId: '', remoteHost: '' };
+  const late = { reply: undefined, dueAtMs: 0, attempts: 1, relayed: false, notifyId: '', notifyTableVersion: 0, remoteHost: '' };
   const recipients = [{ ...late, addresses: ['a@there.test'], result: Result.DELIVERED }];
   const value = { queueId: 'Q1', epoch: 0, attemptId: 'late', inDoubt: false, recipients };
   await world.log.append('mail.lane', 0, [encodeRecord({ $case: 'outcome', value })]);

@@ -228,6 +228,8 @@ export interface RecipientOutcome {
   notifyId: string;
   /** Host that took or refused it. */
   remoteHost: string;
+  /** Lane table by which every try of that DSN is routed; 0: as the newest says (releases that did not write it). */
+  notifyTableVersion: number;
 }
 
 export interface Outcome {
@@ -257,6 +259,7 @@ export interface MovedRecipient {
   /** Delay notification already asked for. */
   delayNotified: boolean;
   remoteHost: string;
+  notifyTableVersion: number;
 }
 
 /** Live state of a message rewritten at the tail, so that the watermark can pass its earlier records. */
@@ -1891,6 +1894,7 @@ function createBaseRecipientOutcome(): RecipientOutcome {
     relayed: false,
     notifyId: "",
     remoteHost: "",
+    notifyTableVersion: 0,
   };
 }
 
@@ -1919,6 +1923,9 @@ export const RecipientOutcome: MessageFns<RecipientOutcome> = {
     }
     if (message.remoteHost !== "") {
       writer.uint32(66).string(message.remoteHost);
+    }
+    if (message.notifyTableVersion !== 0) {
+      writer.uint32(72).uint32(message.notifyTableVersion);
     }
     return writer;
   },
@@ -2000,6 +2007,14 @@ export const RecipientOutcome: MessageFns<RecipientOutcome> = {
             message.remoteHost = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.notifyTableVersion = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2025,6 +2040,7 @@ export const RecipientOutcome: MessageFns<RecipientOutcome> = {
     message.relayed = object.relayed ?? false;
     message.notifyId = object.notifyId ?? "";
     message.remoteHost = object.remoteHost ?? "";
+    message.notifyTableVersion = object.notifyTableVersion ?? 0;
     return message;
   },
 };
@@ -2210,6 +2226,7 @@ function createBaseMovedRecipient(): MovedRecipient {
     relayed: false,
     delayNotified: false,
     remoteHost: "",
+    notifyTableVersion: 0,
   };
 }
 
@@ -2241,6 +2258,9 @@ export const MovedRecipient: MessageFns<MovedRecipient> = {
     }
     if (message.remoteHost !== "") {
       writer.uint32(74).string(message.remoteHost);
+    }
+    if (message.notifyTableVersion !== 0) {
+      writer.uint32(80).uint32(message.notifyTableVersion);
     }
     return writer;
   },
@@ -2330,6 +2350,14 @@ export const MovedRecipient: MessageFns<MovedRecipient> = {
             message.remoteHost = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.notifyTableVersion = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2358,6 +2386,7 @@ export const MovedRecipient: MessageFns<MovedRecipient> = {
     message.relayed = object.relayed ?? false;
     message.delayNotified = object.delayNotified ?? false;
     message.remoteHost = object.remoteHost ?? "";
+    message.notifyTableVersion = object.notifyTableVersion ?? 0;
     return message;
   },
 };
