@@ -34,7 +34,7 @@ const refuseLoop: Step = async ({ core }, { header }) => {
 /** Most authors of one message; each is a question to the directory. */
 const MAX_FROM = 100;
 
-/** RFC 6409 §6.1: whoever a reader may take for the author must be the account. */
+/** RFC 6409 §6.1: whoever a reader may take for the author must be the account; why Sender too: docs/adr/0012. */
 const refuseForeign =
   (field: 'from' | 'sender', refusal: Refusal): Step =>
   async ({ core, dialog: { account } }, { header }) => {
