@@ -16,9 +16,9 @@ export interface ClusterOptions {
   readonly counts: Readonly<Record<ClusterRole, number>>;
   /** For all roles: stores, limits, addresses of peers. */
   readonly config?: Tree;
-  /** Whose directory a role asks; left out: that of `routing-1`. */
+  /** Whose directory a role asks; left out: all routing processes by turns. */
   readonly directoryOf?: Readonly<Partial<Record<ClusterRole, string>>>;
-  /** Which mailbox a worker such as `delivery-2` brings its mail to; left out: `mailbox-1`. */
+  /** Which mailbox a worker such as `delivery-2` brings its mail to; left out: all by turns. */
   readonly mailboxOf?: Readonly<Record<string, string>>;
   /** Listeners are at this port and those after it, ten to a process; left out: free ports. */
   readonly basePort?: number;
@@ -56,16 +56,18 @@ async function portsOf(names: readonly string[], basePort: number | undefined): 
 
 /** Where each process listens, and whom it asks. */
 function configFor(name: string, ports: ReadonlyMap<string, readonly number[]>, options: ClusterOptions): Tree {
-  const { directoryOf = {}, mailboxOf = {} } = options;
+  const { counts, directoryOf = {}, mailboxOf = {} } = options;
   const at = (of: string, port: number) => `127.0.0.1:${ports.get(of)?.[port]}`;
   const role = name.replace(/-\d+$/, '') as ClusterRole;
-  const directory = at(directoryOf[role] ?? 'routing-1', 0);
+  const all = (of: ClusterRole) => Array.from({ length: counts[of] }, (_, number) => at(`${of}-${number + 1}`, 0)).join(',');
+  const [asked, mailbox] = [directoryOf[role], mailboxOf[name]];
+  const directory = asked === undefined ? all('routing') : at(asked, 0);
   return {
     metrics: { listen: at(name, 6) },
     ingress: { mx: { listen: [at(name, 1)] }, submission: { listen: [at(name, 2)] }, submissions: { listen: [at(name, 3)] } },
     directoryListen: role === 'routing' ? at(name, 0) : '',
     directoryAt: directory,
-    mailboxAt: at(mailboxOf[name] ?? 'mailbox-1', 0),
+    mailboxAt: mailbox === undefined ? all('mailbox') : at(mailbox, 0),
     mailbox: {
       pop3: { listen: [at(name, 4)] },
       pop3s: { listen: [at(name, 5)] },

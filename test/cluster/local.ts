@@ -1,5 +1,5 @@
 // npm run cluster [-- --port 26000]: a small real cluster on this machine, for trying it out: three brokers, PostgreSQL, an S3
-// server, two ingress, two routing, three delivery, mailbox. Brokers that ANGARIUM_TEST_KAFKA names are used instead of new ones. Ctrl-C ends it,
+// server, two ingress, two routing, three delivery, two mailbox. Brokers that ANGARIUM_TEST_KAFKA names are used instead of new ones. Ctrl-C ends it,
 // and its data goes.
 import { parseArgs } from 'node:util';
 import { makeFolder } from '../e2e/angarium.ts';
@@ -11,7 +11,7 @@ import { gatewayMissing } from '../s3/gateway.mjs';
 import { startS3 } from '../s3/server.ts';
 import { startCluster } from './cluster.ts';
 
-const COUNTS = { routing: 2, mailbox: 1, ingress: 2, delivery: 3 };
+const COUNTS = { routing: 2, mailbox: 2, ingress: 2, delivery: 3 };
 const ACCOUNT = 'me@angarium.test';
 const PASSWORD = 'try-it-out';
 
@@ -42,6 +42,7 @@ async function start(): Promise<void> {
   const config = {
     postgres: await createTestDatabase(postgres.url),
     routing: { directoryEngine: 'postgres' },
+    mailbox: { storeEngine: 'postgres' },
     blobs: { engine: 's3', s3: { bucket: await s3.createBucket(), endpoint, credentialsFile } },
   };
   const brokers = existing ?? started?.addresses ?? [];

@@ -35,7 +35,7 @@ export interface Arrived {
   readonly inMailbox: ReadonlyMap<string, number>;
 }
 
-const COUNTS = { routing: 2, mailbox: 1, ingress: 2, delivery: 3 };
+const COUNTS = { routing: 2, mailbox: 2, ingress: 2, delivery: 3 };
 
 export async function createWorld(o: { readonly brokerCount: number }): Promise<World> {
   const { folder, remove } = await makeFolder();
@@ -49,10 +49,10 @@ export async function createWorld(o: { readonly brokerCount: number }): Promise<
   const config = {
     postgres: await createTestDatabase(postgres.url),
     routing: { directoryEngine: 'postgres' },
+    mailbox: { storeEngine: 'postgres' },
     blobs: { engine: 's3', s3: { bucket: await s3.createBucket(), endpoint, credentialsFile } },
   };
-  const directoryOf = { ingress: 'routing-2' };
-  const cluster = await startCluster({ folder, brokers: brokers.addresses, counts: COUNTS, config, directoryOf });
+  const cluster = await startCluster({ folder, brokers: brokers.addresses, counts: COUNTS, config });
   const command = async (args: readonly string[], stdin = '') => {
     const { code, stderr } = await cluster.one('routing-1').command(args, stdin);
     if (code !== 0) throw new Error(`angarium ${args.join(' ')}: ${stderr}`);

@@ -8,11 +8,19 @@ export interface MutualTls {
   readonly authorityFile: string;
 }
 
-/** "unix:<path>" or "host:port"; without mutual TLS only a loopback address (the configuration sees to it). */
+/**
+ * "unix:<path>" or "host:port"; a client may have several: "dns:///host:port" for all addresses of a name, or IPv4 addresses with
+ * ports, separated by commas. Without mutual TLS only loopback addresses (the configuration sees to it).
+ */
 export interface RpcAddress {
   readonly address: string;
   readonly tls?: MutualTls | undefined;
 }
+
+const IPV4_LIST = /^\d+(\.\d+){3}:\d+(,\d+(\.\d+){3}:\d+)+$/;
+
+/** As the gRPC library names it. */
+export const targetOf = (address: string): string => (IPV4_LIST.test(address) ? `ipv4:${address}` : address);
 
 /** Socket paths longer than this do not fit in `sockaddr_un`. */
 const SOCKET_PATH_MAX_OCTETS = 107;

@@ -1,5 +1,5 @@
 import { Client, type ClientDuplexStream, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js';
-import { channelCredentials, type RpcAddress } from './address.ts';
+import { channelCredentials, type RpcAddress, targetOf } from './address.ts';
 import { DirectoryAdminService } from './gen/angarium/directory/v1/admin.ts';
 import { DirectoryService } from './gen/angarium/directory/v1/directory.ts';
 import { type DeliverRequest, type DeliverResponse, MailboxService } from './gen/angarium/mailbox/v1/mailbox.ts';
@@ -22,13 +22,38 @@ export interface RpcClientOptions extends RpcAddress {
 
 const KEEPALIVE_MS = 10_000;
 
+/** A name that has fewer addresses now, or more, is looked up again after this. */
+const RESOLVE_AGAIN_MS = 5000;
+/**
+ * Calls go to all servers by turns, each that answers. Questions to the directory change nothing: one that found a server gone
+ * is asked again, most likely to another one.
+ */
+const SERVICE_CONFIG = JSON.stringify({
+  loadBalancingConfig: [{ round_robin: {} }],
+  methodConfig: [
+    {
+      name: [{ service: 'angarium.directory.v1.Directory' }],
+      retryPolicy: {
+        maxAttempts: 3,
+        initialBackoff: '0.05s',
+        maxBackoff: '0.5s',
+        backoffMultiplier: 3,
+        retryableStatusCodes: ['UNAVAILABLE'],
+      },
+    },
+  ],
+});
+
 type Closable<T> = T & { close(): void };
 
 async function connect(options: RpcClientOptions): Promise<Client> {
   const { keepaliveMs = KEEPALIVE_MS } = options;
-  return new Client(options.address, await channelCredentials(options.tls), {
+  return new Client(targetOf(options.address), await channelCredentials(options.tls), {
     'grpc.max_receive_message_length': MAX_MESSAGE_OCTETS,
     'grpc.max_send_message_length': MAX_MESSAGE_OCTETS,
+    'grpc.service_config': SERVICE_CONFIG,
+    'grpc.service_config_disable_resolution': 1,
+    'grpc.dns_min_time_between_resolutions_ms': RESOLVE_AGAIN_MS,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2000,
     'grpc.keepalive_time_ms': keepaliveMs,

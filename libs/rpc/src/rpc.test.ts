@@ -56,6 +56,41 @@ test('a refusal keeps its reason and text; a fault keeps its text to itself', as
   await server.close();
 });
 
+test('calls go to all servers by turns; one that goes costs no call, and one that comes back is used again', {
+  timeout: 20_000,
+}, async (t) => {
+  const counts = [0, 0, 0];
+  const start = (at: number, port: number) => {
+    const directory = {
+      check: async () => {
+        counts[at] = (counts[at] ?? 0) + 1;
+        return { results: [1] };
+      },
+    } as Partial<Directory> as Directory;
+    return serveRpc({ address: `127.0.0.1:${port}`, services: { directory }, onFault: () => {} });
+  };
+  const servers = await Promise.all(counts.map((_, at) => start(at, 0)));
+  const client = await connectDirectory({ address: servers.map(({ port }) => `127.0.0.1:${port}`).join(','), timeoutMs });
+  t.after(async () => {
+    client.close();
+    await Promise.all(servers.map((server) => server.close()));
+  });
+  const ask = async (times: number) => {
+    counts.fill(0);
+    for (let asked = 0; asked < times; asked++) assert.deepEqual(await client.check({ forwardPaths: ['a@b'] }), { results: [1] });
+    return counts.join();
+  };
+  const untilAsked = async (wanted: string) => {
+    while ((await ask(30)) !== wanted) {}
+  };
+  await untilAsked('10,10,10');
+  const port = servers[1]?.port ?? 0;
+  await servers[1]?.close();
+  await untilAsked('15,0,15');
+  servers[1] = await start(1, port);
+  await untilAsked('10,10,10');
+});
+
 test('a service that is not there is Unavailable within the time-out', async () => {
   const client = await connectDirectory({ address: `unix:${folder}/none.sock`, timeoutMs: 300 });
   await assert.rejects(client.check({ forwardPaths: [] }), Unavailable);

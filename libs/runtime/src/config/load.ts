@@ -110,11 +110,18 @@ type Contradiction = Pick<ConfigError, 'key' | 'message'>;
 function contradictions(config: Config): Contradiction[] {
   const errors: Contradiction[] = [];
   const open = (key: string, address: string) => {
-    if (address !== '' && !LOOPBACK.test(address) && config.rpcTls === undefined) {
+    const isLocal =
+      address === '' ||
+      address
+        .replace(/^dns:\/\/\//, '')
+        .split(',')
+        .every((one) => LOOPBACK.test(one));
+    if (!isLocal && config.rpcTls === undefined) {
       errors.push({ key, message: `${address} is not a loopback address or Unix socket: gRPC there needs mutual TLS (rpcTls)` });
     }
   };
   open('directoryListen', config.directoryListen);
+  open('directoryAt', config.directoryAt);
   open('mailboxAt', config.mailboxAt);
   open('mailbox.rpcListen', config.mailbox.rpcListen);
   open('mailbox.directory', config.mailbox.directory);

@@ -31,13 +31,18 @@ export const configSchema = z.strictObject({
   directoryAt: z
     .string()
     .default('127.0.0.1:2601')
-    .describe('gRPC address of the Directory service, for ingress and delivery on their own.'),
+    .describe(
+      'gRPC address of the Directory service, for ingress and delivery on their own; several: 192.0.2.1:2601,192.0.2.2:2601 or dns:///name:2601.',
+    ),
   blobFolder: z
     .string()
     .default('')
     .describe('Folder of large contents that ingress, routing and delivery on their own share; empty: blobs in the data folder.'),
   blobs: blobsSchema.prefault({}),
-  mailboxAt: z.string().default('').describe('gRPC address of a mailbox service that runs on its own; empty: in this process.'),
+  mailboxAt: z
+    .string()
+    .default('')
+    .describe('gRPC address of a mailbox service that runs on its own, or of several, as in directoryAt; empty: in this process.'),
   metrics: z
     .strictObject({ listen: address })
     .prefault({ listen: '127.0.0.1:2080' })
