@@ -7,7 +7,8 @@ export const TOLERANCES: Costs = {
   'batches per message': 0.2,
   'system calls per message': 0.3,
   'minor collections per message': 0.3,
-  'heap octets per queued message': 0.3,
+  // So does what the columns have grown to.
+  'heap octets per queued message': 0.5,
 };
 const USUAL = 0.05;
 
