@@ -12,3 +12,4 @@ generate proto/angarium/log libs/records/src/gen none
 generate proto/angarium/directory libs/rpc/src/gen grpc-js
 generate proto/angarium/mailbox libs/rpc/src/gen grpc-js
 generate proto/angarium/queue libs/rpc/src/gen grpc-js
+generate proto/angarium/quota libs/rpc/src/gen grpc-js

@@ -4,7 +4,8 @@ import { DirectoryAdminService } from './gen/angarium/directory/v1/admin.ts';
 import { DirectoryService } from './gen/angarium/directory/v1/directory.ts';
 import { type DeliverRequest, type DeliverResponse, MailboxService } from './gen/angarium/mailbox/v1/mailbox.ts';
 import { QueueService } from './gen/angarium/queue/v1/queue.ts';
-import { type Directory, type DirectoryAdmin, type Mailbox, type Queue, Unavailable } from './ports.ts';
+import { QuotaService } from './gen/angarium/quota/v1/quota.ts';
+import { type Directory, type DirectoryAdmin, type Mailbox, type Queue, type Quota, Unavailable } from './ports.ts';
 import { MAX_MESSAGE_OCTETS } from './server.ts';
 import { fromStatus } from './status.ts';
 
@@ -80,6 +81,7 @@ async function unaryClient<T extends object>(definition: ServiceDefinition, opti
 export const connectDirectory = (options: RpcClientOptions) => unaryClient<Directory>(DirectoryService, options);
 export const connectDirectoryAdmin = (options: RpcClientOptions) => unaryClient<DirectoryAdmin>(DirectoryAdminService, options);
 export const connectQueue = (options: RpcClientOptions) => unaryClient<Queue>(QueueService, options);
+export const connectQuota = (options: RpcClientOptions) => unaryClient<Quota>(QuotaService, options);
 
 interface Pending {
   readonly resolve: (response: DeliverResponse) => void;

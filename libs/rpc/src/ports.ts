@@ -46,6 +46,7 @@ import type {
   SuspendRequest,
   SuspensionsResponse,
 } from './gen/angarium/queue/v1/queue.ts';
+import type { AskRequest, AskResponse, CollectRequest, CollectResponse } from './gen/angarium/quota/v1/quota.ts';
 
 /*
  * The services as their callers see them: the same interface in one process and over the wire. A call that cannot be
@@ -92,6 +93,12 @@ export interface Queue {
   suspensions(): Promise<SuspensionsResponse>;
   summary(): Promise<SummaryResponse>;
   lanes(): Promise<LanesResponse>;
+}
+
+/** Limits of the whole cluster, between its delivery workers. */
+export interface Quota {
+  ask(request: AskRequest): Promise<AskResponse>;
+  collect(request: CollectRequest): Promise<CollectResponse>;
 }
 
 /** The service could not be asked, or cannot answer now. Whoever asked defers. */

@@ -12,7 +12,8 @@ import { DirectoryAdminService } from './gen/angarium/directory/v1/admin.ts';
 import { DirectoryService } from './gen/angarium/directory/v1/directory.ts';
 import { type DeliverRequest, type DeliverResponse, DeliverResult, MailboxService } from './gen/angarium/mailbox/v1/mailbox.ts';
 import { QueueService } from './gen/angarium/queue/v1/queue.ts';
-import type { Directory, DirectoryAdmin, Mailbox, Queue } from './ports.ts';
+import { QuotaService } from './gen/angarium/quota/v1/quota.ts';
+import type { Directory, DirectoryAdmin, Mailbox, Queue, Quota } from './ports.ts';
 import { toStatus } from './status.ts';
 
 /** Largest message over gRPC: a mail of the largest configured size and its envelope. */
@@ -23,6 +24,7 @@ export interface RpcServices {
   readonly directoryAdmin?: DirectoryAdmin;
   readonly mailbox?: Mailbox;
   readonly queue?: Queue;
+  readonly quota?: Quota;
 }
 
 export interface RpcServerOptions extends RpcAddress {
@@ -92,6 +94,7 @@ export async function serveRpc(options: RpcServerOptions): Promise<{ readonly po
     [DirectoryService, services.directory],
     [DirectoryAdminService, services.directoryAdmin],
     [QueueService, services.queue],
+    [QuotaService, services.quota],
   ];
   for (const [definition, port] of unary) if (port) server.addService(definition, unaryHandlers(definition, port, onFault));
   if (services.mailbox) server.addService(MailboxService, { deliver: deliverHandler(services.mailbox, onFault) });

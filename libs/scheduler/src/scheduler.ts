@@ -1,65 +1,10 @@
 import { type Census, takeCensus } from './census.ts';
 import { createRing, type Flow, flowInTurn, flowOf, settleFlow } from './flow.ts';
+import type { Gate, Offer, SchedulerOptions, SiteView, Start, Whereabouts } from './offer.ts';
 import { arm, createPool, takeSite } from './pool.ts';
-import { conclude, hasRoom, type Pool, type PoolOptions, type Site, type Ticket, type Verdict } from './site.ts';
+import { conclude, hasRoom, opensAtMs, type Pool, type PoolOptions, type Site, type Ticket, type Verdict } from './site.ts';
 import { createSuspensions, scopesOf } from './suspension.ts';
 import { createUnitTable, type Place } from './unit.ts';
-
-export interface SchedulerOptions<PoolName extends string> {
-  readonly pools: Readonly<Record<PoolName, PoolOptions>>;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-  /** Sites without units whose state is remembered. */
-  readonly maxIdleSites: number;
-  /** Domain of a unit that is held; asked only while a domain is suspended. */
-  readonly domainOf: (unit: number) => string;
-}
-
-/** What is to be known of a unit: recipients of one message that may go together. */
-export interface Offer<PoolName extends string> {
-  readonly pool: PoolName;
-  readonly site: string;
-  /** For the queue tools. */
-  readonly title: string;
-  readonly tenant: string;
-  /** Larger goes first within a tenant. */
-  readonly priority: number;
-  /** Smaller goes first within a tenant and priority: instant of arrival, or of the last turn of a unit that needs several. */
-  readonly ageMs: number;
-  /** At least 1. */
-  readonly recipients: number;
-  /** Not before; 0: at once. */
-  readonly dueAtMs: number;
-  /** Deferred since the site failed: due, too, as soon as the site is reached. */
-  readonly waitsForSite: boolean;
-}
-
-export interface Start {
-  /** Held no more. */
-  readonly unit: number;
-  /** Room at the site that is taken until `finished`. */
-  readonly ticket: Ticket;
-}
-
-/** What keeps a held unit from starting; `none`: nothing but its turn. `untilMs` 0: not known. */
-export interface Gate {
-  readonly gate: 'due' | 'site' | 'limit' | 'suspended' | 'none';
-  readonly untilMs: number;
-  /** Scope of the suspension. */
-  readonly scope: string;
-}
-
-/** Where a held unit is. */
-export interface Whereabouts {
-  readonly place: Exclude<Place, 'none'>;
-  readonly site: SiteView;
-  readonly dueAtMs: number;
-  readonly waitsForSite: boolean;
-}
-
-export type SiteView = Pick<Site, 'key' | 'title' | 'state' | 'active' | 'closedUntilMs' | 'suspended' | 'window' | 'recipients'> & {
-  readonly units: readonly number[];
-};
 
 /**
  * Decides which mail goes next. Pure: time and chance are arguments, nothing is awaited. A unit is a number of the caller's, small
@@ -86,6 +31,8 @@ export interface Scheduler<PoolName extends string = string> {
   flush(unit: number, nowMs: number): void;
   /** A dead or throttled site is tried at once. */
   openSite(key: string, nowMs: number): void;
+  /** What the caller's gate said of the site holds no more: it is asked again. */
+  reopen(key: string, nowMs: number): void;
   /** Undefined: not held. */
   find(unit: number): Whereabouts | undefined;
   gate(unit: number, nowMs: number): Gate;
@@ -97,6 +44,8 @@ export interface Scheduler<PoolName extends string = string> {
   census(nowMs: number): Census;
   /** The least `ageMs` of all units; Infinity: none is held. Cost: one look at each. */
   oldestMs(): number;
+  /** About the least `ageMs` of what is ready at the site: of each tenant's next unit. Infinity: nothing is. */
+  oldestReadyMs(key: string): number;
 }
 
 export function createScheduler<PoolName extends string>(options: SchedulerOptions<PoolName>): Scheduler<PoolName> {
@@ -133,6 +82,10 @@ export function createScheduler<PoolName extends string>(options: SchedulerOptio
       site.closedUntilMs = 0;
       arm(site, nowMs);
     },
+    reopen(key, nowMs) {
+      const site = sites.get(key);
+      if (site !== undefined) shut(site, 0, nowMs);
+    },
     find: (unit) => find(state, unit),
     gate: (unit, nowMs) => gateOf(state, unit, nowMs),
     site: (key) => sites.get(key),
@@ -144,6 +97,10 @@ export function createScheduler<PoolName extends string>(options: SchedulerOptio
       let oldest = Number.POSITIVE_INFINITY;
       for (const site of sites.values()) for (const unit of site.units) oldest = Math.min(oldest, units.ageMs(unit));
       return oldest;
+    },
+    oldestReadyMs(key) {
+      const firsts = [...(sites.get(key)?.flows.values() ?? [])].map(({ ready }) => ready.first());
+      return Math.min(...firsts.map((unit) => (unit === undefined ? Number.POSITIVE_INFINITY : units.ageMs(unit))));
     },
   };
 }
@@ -161,6 +118,7 @@ function createState(options: SchedulerOptions<string>) {
     due: units.createDueHeap(),
     suspensions: createSuspensions(units, options.domainOf),
     maxIdleSites: options.maxIdleSites,
+    gateOf: options.gateOf,
   };
 }
 
@@ -181,6 +139,7 @@ function siteOf(state: State, { pool, site: key, title }: Offer<string>, nowMs: 
     window: home.options.siteInitial,
     failedCohort: 0,
     closedUntilMs: 0,
+    shutUntilMs: 0,
     pauses: 0,
     probing: false,
     cutAtMs: 0,
@@ -249,7 +208,8 @@ function wakeAtMs({ due, units, suspensions, pools }: State): number {
   let at = first === undefined ? Number.POSITIVE_INFINITY : units.dueAtMs(first);
   if (suspensions.has('all')) return at;
   for (const { closed, active, options: pool } of pools.values()) {
-    if (active < pool.limit) at = Math.min(at, closed.first()?.closedUntilMs ?? at);
+    const site = closed.first();
+    if (active < pool.limit && site !== undefined) at = Math.min(at, opensAtMs(site));
   }
   return at;
 }
@@ -313,11 +273,23 @@ function settle(state: State, site: Site, nowMs: number): void {
   state.sites.delete(oldest);
 }
 
-/** Starts one unit of one site of the pool; false: none may start. */
+/** Nothing starts at the site before. */
+function shut(site: Site, untilMs: number, nowMs: number): void {
+  site.pool.closed.remove(site);
+  site.shutUntilMs = untilMs;
+  arm(site, nowMs);
+}
+
+/** Starts one unit of one site of the pool, or finds the site shut; false: none may start. */
 function startOne(state: State, pool: Pool, o: { readonly nowMs: number; readonly starts: Start[] }): boolean {
   const { suspensions, units } = state;
   const site = takeSite(pool, o.nowMs);
   if (site === undefined) return false;
+  const openAtMs = state.gateOf?.(site.key, o.nowMs) ?? 0;
+  if (openAtMs > o.nowMs) {
+    shut(site, openAtMs, o.nowMs);
+    return true;
+  }
   const maxActive = Math.max(1, Math.ceil(pool.options.tenantShare * site.window));
   for (;;) {
     const flow = flowInTurn(site.ring, maxActive);
@@ -378,6 +350,7 @@ function gateOf({ units, suspensions }: State, unit: number, nowMs: number): Gat
   const dueAtMs = units.dueAtMs(unit);
   if (units.place(unit) === 'due' && dueAtMs > nowMs) return { gate: 'due', untilMs: dueAtMs, scope: '' };
   if (site.closedUntilMs > nowMs || site.state === 'dead') return { gate: 'site', untilMs: site.closedUntilMs, scope: '' };
+  if (site.shutUntilMs > nowMs) return { gate: 'quota', untilMs: Number.isFinite(site.shutUntilMs) ? site.shutUntilMs : 0, scope: '' };
   if (!hasRoom(site, nowMs) || site.pool.active >= site.pool.options.limit) return { gate: 'limit', untilMs: 0, scope: '' };
   return { gate: 'none', untilMs: 0, scope: '' };
 }

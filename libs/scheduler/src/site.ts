@@ -46,6 +46,8 @@ export interface Site {
   failedCohort: number;
   /** Nothing starts before; then, at a dead site, one probe. */
   closedUntilMs: number;
+  /** Nor before this: by the caller's gate. */
+  shutUntilMs: number;
   pauses: number;
   probing: boolean;
   cutAtMs: number;
@@ -75,9 +77,11 @@ export interface Ticket {
 /** As many starts as a window allows: at least one. */
 const width = (site: Site): number => Math.max(1, Math.floor(site.window));
 
-/** Whether one more may start, its clock and its window permitting. */
+export const opensAtMs = ({ closedUntilMs, shutUntilMs }: Site): number => Math.max(closedUntilMs, shutUntilMs);
+
+/** Whether one more may start, its clocks and its window permitting. */
 export function hasRoom(site: Site, nowMs: number): boolean {
-  if (site.suspended || site.closedUntilMs > nowMs) return false;
+  if (site.suspended || opensAtMs(site) > nowMs) return false;
   return site.state === 'dead' ? !site.probing : site.active < width(site);
 }
 

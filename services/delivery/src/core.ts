@@ -7,6 +7,7 @@ import { createHops, type Hops } from './hops.ts';
 import type { Lane } from './lane/lane.ts';
 import { createMeters, type Meters } from './meters.ts';
 import { reasonOf } from './pause.ts';
+import { createQuota, type Quota } from './quota/quota.ts';
 import { type PoolName, poolsOf } from './sites.ts';
 import { createMailboxTransport } from './transport/mailbox.ts';
 import type { Transport } from './transport/port.ts';
@@ -22,6 +23,8 @@ export interface Core {
   readonly scheduler: Scheduler<PoolName>;
   readonly units: Units;
   readonly hops: Hops;
+  /** Left out: no site has a limit. */
+  readonly quota?: Quota;
   readonly contents: Contents;
   readonly flights: Flights;
   readonly care: Care;
@@ -42,6 +45,13 @@ export interface Core {
   nextAttemptId(lane: Lane): string;
 }
 
+function createLimits({ cluster, ...deps }: DeliveryDeps, scheduler: () => Core['scheduler']): Quota | undefined {
+  const { config, clock } = deps;
+  const now = () => ({ monotonicMs: (cluster?.monotonicMs ?? clock.nowMs)(), wallMs: clock.nowMs() });
+  if (config.delivery.limits.length === 0) return undefined;
+  return createQuota({ ...deps, now, incarnation: cluster?.incarnation, connect: cluster?.connectQuota }, scheduler);
+}
+
 export function createCore(deps: DeliveryDeps): Core {
   const { config, log, blobs, random, logger } = deps;
   const meters = createMeters(deps.metrics);
@@ -49,14 +59,23 @@ export function createCore(deps: DeliveryDeps): Core {
   const units = createUnits(config.delivery);
   const unitDomain = (number: number) => domainOf(units.open(number)?.recipients[0]?.address ?? '');
   const pools = poolsOf(config.delivery);
+  const quota = createLimits(deps, () => scheduler);
+  const scheduler = createScheduler({
+    ...{ pools, random, maxIdleSites: config.delivery.maxIdleSites, domainOf: unitDomain },
+    ...(quota && { gateOf: quota.gate }),
+  });
   let attempts = 0;
   return {
     deps,
     meters,
     transports,
-    scheduler: createScheduler({ pools, random, maxIdleSites: config.delivery.maxIdleSites, domainOf: unitDomain }),
+    scheduler,
+    ...(quota && { quota }),
     units,
-    hops: createHops(transports, (error) => logger.error({ reason: reasonOf(error) }, 'delivery.resolve.failed')),
+    hops: createHops(transports, {
+      onFault: (error) => logger.error({ reason: reasonOf(error) }, 'delivery.resolve.failed'),
+      onRoute: ({ site, limits }) => quota?.learn(site, limits),
+    }),
     contents: createContents({ log, blobs, cacheOctets: config.delivery.bodyCacheOctets }),
     flights: createFlights(),
     care: createCare(deps),

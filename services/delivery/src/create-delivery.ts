@@ -1,6 +1,6 @@
 import type { AccountingReport } from '@angarium/lanes';
 import type { Suspension } from '@angarium/records';
-import type { Queue } from '@angarium/rpc';
+import type { Queue, Quota } from '@angarium/rpc';
 import type { Service } from '@angarium/runtime';
 import { exportAccounting } from './accounting/gauges.ts';
 import { createProjection, type Projection } from './accounting/projection.ts';
@@ -20,6 +20,8 @@ import { endMessage } from './waiting.ts';
 
 export interface Delivery extends Service {
   readonly queue: Queue;
+  /** For the other workers; left out: no site has a limit. */
+  readonly quota?: Quota;
   /** The count of promise 2; undefined while the lanes are replayed. */
   accounting(): AccountingReport | undefined;
   /** What keeps it from being ready, in words. */
@@ -94,9 +96,11 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   exportGauges(core, { dispatch, upkeep, ownership });
   return {
     queue: createQueue(core, { control, ownership, pump }),
+    ...(core.quota && { quota: core.quota.port }),
     accounting: () => projection.report(),
     async start() {
       await control.start();
+      core.quota?.start(ownership.workers, pump);
       await ownership.start();
       upkeep.start();
     },
@@ -110,6 +114,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       await dispatch.idle(CLOSE_MS);
       await ownership.flush(CLOSE_MS);
       await Promise.all([control.stop(), projection.end(), upkeepEnded, ownership.close()]);
+      core.quota?.stop();
     },
     notReady: () => [...(control.trouble === '' ? [] : [`delivery: ${control.trouble}`]), ...ownership.notReady()],
   };

@@ -1,6 +1,6 @@
 import type { BlobStore } from '@angarium/blob';
 import type { Log } from '@angarium/log';
-import type { Mailbox } from '@angarium/rpc';
+import type { Mailbox, Quota } from '@angarium/rpc';
 import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
 import type { Transport } from './transport/port.ts';
 
@@ -17,6 +17,8 @@ export interface ClusterDeps {
   readonly address: string;
   /** A clock that never goes back. */
   readonly monotonicMs: () => number;
+  /** A client of another worker; what it does not answer within a second rejects. */
+  readonly connectQuota: (address: string) => Promise<Quota & { close(): void }>;
 }
 
 export interface DeliveryDeps {

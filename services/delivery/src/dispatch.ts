@@ -52,7 +52,7 @@ function createAlarm({ scheduler, deps: { clock } }: Core, ring: () => void): { 
 }
 
 export function createDispatch(core: Core): Dispatch {
-  const { scheduler, deps } = core;
+  const { scheduler, deps, quota } = core;
   const { clock } = deps;
   const lookUp = createLookUps(core);
   let active = 0;
@@ -62,9 +62,11 @@ export function createDispatch(core: Core): Dispatch {
 
   const begin = ({ unit: number, ticket }: Start): void => {
     active++;
+    quota?.began(ticket);
     const work = ticket.site.key === RESOLVE_SITE ? lookUp(number, ticket) : startUnit(core, number, ticket);
     work.then(() => {
       active--;
+      quota?.ended(ticket);
       if (active === 0) onIdle();
       pump();
     }, crash);

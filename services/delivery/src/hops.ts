@@ -21,8 +21,15 @@ const MAX_KNOWN = 20_000;
 
 const ownFault = (enhanced: string, text: string): Routed => ({ is: 'deferred', reply: ownReply(enhanced, text), ownFault: true });
 
-/** Asks the transports where next hops lead and remembers plans while they hold. `onFault`: a transport rejected, which is a bug. */
-export function createHops(transports: readonly Transport[], onFault: (error: unknown) => void): Hops {
+export interface HopsOptions {
+  /** A transport rejected, which is a bug. */
+  readonly onFault: (error: unknown) => void;
+  /** A plan was made, before anything is known to go there. */
+  readonly onRoute: (plan: Plan) => void;
+}
+
+/** Asks the transports where next hops lead and remembers plans while they hold. */
+export function createHops(transports: readonly Transport[], { onFault, onRoute }: HopsOptions): Hops {
   const routes = new Map<string, Route>();
   const keep = (hopKey: string, route: Route) => {
     routes.delete(hopKey);
@@ -43,6 +50,7 @@ export function createHops(transports: readonly Transport[], onFault: (error: un
         if (resolution.is !== 'plan') return resolution;
         const route = { transport, plan: resolution.plan };
         keep(hopKey, route);
+        onRoute(resolution.plan);
         return { is: 'route', route };
       } catch (error) {
         onFault(error);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { limitsSchema } from './limits.ts';
 import { address, atLeastOne, durationMs, octets } from './units.ts';
 
 const minutes = (...values: number[]) => values.map((value) => value * 60_000);
@@ -18,6 +19,7 @@ export const deliverySchema = z.strictObject({
   maxConnections: atLeastOne.default(500).describe('Connections to other hosts at once.'),
   siteConnections: atLeastOne.default(20).describe('Connections to one site at once: the ceiling of the adaptive concurrency.'),
   siteInitialConnections: atLeastOne.default(5).describe('Connections to a site that is not known yet.'),
+  limits: limitsSchema,
   mailboxConcurrency: atLeastOne.default(64).describe('Deliveries to the mailbox service at once.'),
   maxRecipientsPerMailboxDelivery: atLeastOne.default(1000).describe('Recipients of one delivery to the mailbox service.'),
   mailboxProbeMs: z

@@ -1,7 +1,7 @@
 import type { GrantAnswer, GrantRequest, Held } from './grant.ts';
 import * as holdings from './holding.ts';
 import { AT_ONCE, createHolding, type Demand, type Holding } from './holding.ts';
-import { type Instant, isNothing, type LimitOf, NOTHING, type QuotaTerms, quotaTerms, windowMs } from './limit.ts';
+import { type Instant, isNothing, type LimitOf, NOTHING, type QuotaTerms, quotaTerms, type Units, windowMs } from './limit.ts';
 
 export type GranteeAction =
   /** Send to `granterOf(key, candidates)`; then `answered`, or `failed` after a second. */
@@ -20,13 +20,19 @@ export interface Grantee {
   closed(key: string): void;
   /** How many connections may be open: idle ones above that are closed at once, others after their transaction. */
   mayKeep(key: string, now: Instant): number;
-  /** Milliseconds until a transaction may begin; 0: now, infinite: not with this grant. Then `sent`, before MAIL. */
+  /** Transactions that may begin now. */
+  sendsNow(key: string, now: Instant): number;
+  /** Milliseconds until a transaction may begin; 0: now, infinite: not known. Then `sent`, before MAIL. */
   sendsInMs(key: string, now: Instant): number;
-  sent(key: string, now: Instant): void;
+  sent(key: string): void;
+  /** MAIL was answered, or its connection is gone: once for each `sent`. */
+  counted(key: string, now: Instant): void;
   /** Every 100 ms. */
   tick(now: Instant): readonly GranteeAction[];
   answered(answer: GrantAnswer, request: GrantRequest, now: Instant): void;
   failed(request: GrantRequest, now: Instant): void;
+  /** What was granted to it and has not ended; connections that are open. For those who look at it. */
+  view(key: string, now: Instant): { readonly granted: Units; readonly open: number };
   /** A new granter collects: what is held. Answers that are under way count no more. */
   held(key: string, now: Instant): Omit<Held, 'surrender'>;
 }
@@ -94,7 +100,8 @@ function answered(state: State, { answer, request, now }: { answer: GrantAnswer;
   const { askedAt } = holding.asking;
   holding.asking = undefined;
   if (answer !== 'elsewhere') holdings.take(holding, answer, { askedAt, now });
-  holding.askAtMs = now.monotonicMs + (answer === 'elsewhere' ? state.terms.askMs : holdings.pauseMs(holding, state.terms));
+  const pauseMs = holdings.pauseMs(holding, state.limitOf(holding.key), { now, terms: state.terms });
+  holding.askAtMs = now.monotonicMs + (answer === 'elsewhere' ? state.terms.askMs : pauseMs);
 }
 
 function held(state: State, key: string, now: Instant): Omit<Held, 'surrender'> {
@@ -127,19 +134,34 @@ export function createGrantee({ incarnation, limitOf, terms }: GranteeOptions): 
     opened: (key) => void holdingOf(state, key).open++,
     closed: (key) => void holdingOf(state, key).open--,
     mayKeep: (key, now) => allowed(key, now)?.connections ?? Number.POSITIVE_INFINITY,
+    sendsNow(key, now) {
+      const units = allowed(key, now);
+      return units === undefined
+        ? Number.POSITIVE_INFINITY
+        : holdingOf(state, key).window.freeNow(units.messages, windowMs(limitOf(key)), now.monotonicMs);
+    },
     sendsInMs(key, now) {
       const units = allowed(key, now);
       return units === undefined ? 0 : holdingOf(state, key).window.freeInMs(units.messages, windowMs(limitOf(key)), now.monotonicMs);
     },
-    sent(key, now) {
+    sent(key) {
       if (limitOf(key) === undefined) return;
       const holding = holdingOf(state, key);
       holding.turnMessages++;
-      holding.window.add(windowMs(limitOf(key)), now.monotonicMs);
+      holding.window.begin();
+    },
+    counted(key, now) {
+      if (limitOf(key) === undefined) return;
+      holdingOf(state, key).window.counted(windowMs(limitOf(key)), now.monotonicMs);
     },
     tick: (now) => [...state.holdings.values()].flatMap((holding) => tickHolding(state, holding, now)),
     answered: (answer, request, now) => answered(state, { answer, request, now }),
     failed: (request, now) => answered(state, { answer: 'elsewhere', request, now }),
+    view(key, now) {
+      const holding = state.holdings.get(key);
+      if (holding === undefined) return { granted: NOTHING, open: 0 };
+      return { granted: holdings.granted(holding, { now, terms: state.terms }), open: holding.open };
+    },
     held: (key, now) => held(state, key, now),
   };
 }

@@ -77,20 +77,24 @@ export function allowed(holding: Holding, limit: Limit, moment: Moment): Units {
 /** Connections count only where they are limited. */
 export const openUnits = ({ open }: Holding, limit: Limit | undefined): number => (limit?.connections === undefined ? 0 : open);
 
-/** What it keeps of its grant when it asks: what it needs, no more than it was told to come down to, but what is open. */
+/** What it keeps of its grant when it asks: what it needs, no more than it was told to come down to, but what is in use. */
 export function kept(holding: Holding, limit: Limit | undefined, moment: Moment): Units {
   const isDone = holding.demand.ready === 0;
   if (isDone && holding.open === 0) return NOTHING;
   const { connections, messages } = usable(holding, moment);
+  const all = granted(holding, moment);
   const open = openUnits(holding, limit);
-  return { connections: Math.min(granted(holding, moment).connections, isDone ? open : Math.max(open, connections)), messages };
+  return {
+    connections: Math.min(all.connections, isDone ? open : Math.max(open, connections)),
+    messages: Math.min(all.messages, Math.max(holding.window.pending, messages)),
+  };
 }
 
 /** It has more than it should, or more than it needs. */
-export function hasSurplus({ units, target, open, returning, demand }: Holding): boolean {
+export function hasSurplus({ units, target, open, window, returning, demand }: Holding): boolean {
   if (isNothing(units)) return false;
   if (open === 0 && (returning || demand.ready === 0)) return true;
-  return units.messages > target.messages || units.connections > Math.max(open, target.connections);
+  return units.messages > Math.max(window.pending, target.messages) || units.connections > Math.max(open, target.connections);
 }
 
 /** Others wait, and it had as much as one may have in a turn. */
@@ -100,8 +104,10 @@ export const hadTurn = (holding: Holding, { now, terms }: Moment): boolean =>
   (holding.turnMessages >= terms.turnMessages || now.monotonicMs - holding.turnStartedMs >= terms.turnMs);
 
 /** Until it asks again: soon while it can do nothing. */
-export function pauseMs({ demand, units }: Holding, { askMs, renewMs }: QuotaTerms): number {
-  return demand.ready > 0 && isNothing(units) ? askMs : renewMs;
+export function pauseMs(holding: Holding, limit: Limit | undefined, moment: Moment): number {
+  const { connections, messages } = limit === undefined ? NOTHING : allowed(holding, limit, moment);
+  const isIdle = connections === 0 || messages === 0;
+  return holding.demand.ready > 0 && isIdle ? moment.terms.askMs : moment.terms.renewMs;
 }
 
 /** Notes a grant. A turn begins with the first units. */

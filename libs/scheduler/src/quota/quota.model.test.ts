@@ -114,7 +114,8 @@ test('a key without a limit asks nobody and may do everything', () => {
   grantee.opened('small');
   assert.equal(grantee.mayKeep('small', now), Number.POSITIVE_INFINITY);
   assert.equal(grantee.sendsInMs('small', now), 0);
-  grantee.sent('small', now);
+  grantee.sent('small');
+  grantee.counted('small', now);
   grantee.closed('small');
   assert.deepEqual(grantee.tick(now), []);
 });

@@ -45,7 +45,8 @@ test('no window of any place has more than it may, and a free one is said to be 
         const waitMs = window.freeInMs(most, 1_000, nowMs);
         nowMs += waitMs;
         assert.equal(window.freeInMs(most, 1_000, nowMs), 0);
-        window.add(1_000, nowMs);
+        window.begin();
+        window.counted(1_000, nowMs);
         times.push(nowMs);
         const within = times.filter((time) => time > nowMs - 1_000);
         assert.ok(within.length <= most);
@@ -57,4 +58,17 @@ test('no window of any place has more than it may, and a free one is said to be 
 
 test('with nothing granted nothing may be sent', () => {
   assert.equal(createSendWindow(0).freeInMs(0, 1_000, 5), Number.POSITIVE_INFINITY);
+});
+
+test('what is pending takes its place until it was counted, and a window from then on', () => {
+  const window = createSendWindow(0);
+  window.begin();
+  assert.equal(window.freeInMs(2, 1_000, 0), 0);
+  window.begin();
+  assert.equal(window.freeInMs(2, 1_000, 5_000), Number.POSITIVE_INFINITY);
+  window.counted(1_000, 6_000);
+  assert.equal(window.freeInMs(2, 1_000, 6_100), 900);
+  window.counted(1_000, 6_500);
+  assert.equal(window.freeInMs(2, 1_000, 7_000), 0);
+  assert.equal(window.freeInMs(1, 1_000, 7_000), 500);
 });

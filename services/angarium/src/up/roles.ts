@@ -6,7 +6,7 @@ import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
 import type { Log } from '@angarium/log';
 import { createRouting } from '@angarium/routing';
-import { connectDirectory, connectMailbox, type Directory } from '@angarium/rpc';
+import { connectDirectory, connectMailbox, connectQuota, type Directory } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
 import { openBlobs } from './blobs.ts';
@@ -36,6 +36,7 @@ interface Started {
 
 const DIRECTORY_TIMEOUT_MS = 10_000;
 const MAILBOX_TIMEOUT_MS = 60_000;
+const QUOTA_TIMEOUT_MS = 1000;
 
 async function directoryOf({ base: { config }, parts }: Shared): Promise<Directory> {
   const client = await connectDirectory({ address: config.directoryAt, tls: config.rpcTls, timeoutMs: DIRECTORY_TIMEOUT_MS });
@@ -71,13 +72,15 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     parts.add('mailbox client', async () => mailbox.close());
     const transports = [createSmtpTransport({ ...base, directory })];
     const address = controlAddress(config);
-    const cluster = { incarnation: randomUUID(), address, monotonicMs: () => performance.now() };
+    const connectPeer = (at: string) =>
+      connectQuota({ address: at, tls: at.startsWith('unix:') ? undefined : config.rpcTls, timeoutMs: QUOTA_TIMEOUT_MS });
+    const cluster = { incarnation: randomUUID(), address, monotonicMs: () => performance.now(), connectQuota: connectPeer };
     // The same at each start, and no other worker's: lanes prefer names.
     const ownerName = `${hostname()}:${resolve(config.dataFolder)}`;
     const delivery = createDelivery({ ...base, log, blobs, mailbox, transports, ownerName, cluster });
     await delivery.start();
     parts.add('delivery', () => delivery.stop());
-    await serve(base, address, { queue: delivery.queue }, parts);
+    await serve(base, address, { queue: delivery.queue, ...(delivery.quota && { quota: delivery.quota }) }, parts);
     return delivery;
   },
 };

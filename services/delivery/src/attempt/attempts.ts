@@ -40,9 +40,11 @@ const RET: Readonly<Partial<Record<Ret, Job['ret']>>> = { [Ret.FULL]: 'full', [R
 export const isWaiting = ({ message, address }: LiveRecipient): boolean =>
   message.home.get(message.queueId)?.recipients.get(address)?.state === 'waiting';
 
-function createJob(core: Core, { lane, message, recipients, route, flight }: Attempt, content: Uint8Array): Job {
+function createJob(core: Core, { lane, message, recipients, route, ticket, flight }: Attempt, content: Uint8Array): Job {
   const { envelope } = message;
+  const allowance = core.quota?.allowance(ticket, route.plan.limits);
   return {
+    ...(allowance && { allowance }),
     plan: route.plan,
     queueId: message.queueId,
     reversePath: envelope.reversePath,

@@ -7,6 +7,8 @@ import type { Core } from '../core.ts';
 import type { DeliveryDeps } from '../deps.ts';
 import type { Lane, LaneHooks } from '../lane/lane.ts';
 import { backoffMs, crash, reasonOf } from '../pause.ts';
+import type { Workers } from '../quota/quota.ts';
+import { ALONE_WORKER } from '../quota/state.ts';
 import { createLeaseReader, LEASES } from './lease-reader.ts';
 import { createLives, lifeOf } from './life.ts';
 import { recoveringLanes, reportLanes } from './report.ts';
@@ -27,6 +29,8 @@ export interface Ownership {
   publish(): Promise<void>;
   /** Highest watermark of the lane that was read back. */
   trimmable(lane: Lane): number;
+  /** Who lives, and whether this process certainly does. */
+  workers(): Workers;
   /** Who owns which lane. */
   report(): Promise<LanesResponse>;
   /** Lanes that nobody can be asked about at the moment. */
@@ -49,6 +53,8 @@ const DRAINS_AT_ONCE = 16;
 const PUBLISH_MS = 3_000;
 const PUBLISH_TRIES = 3;
 
+/** The only one there is. */
+const ALONE = { incarnation: ALONE_WORKER, address: '', leaving: false };
 const never = Number.POSITIVE_INFINITY;
 /** The lock on the log proves what others prove by waiting. */
 const ALONE_TERMS: Partial<LeaseTerms> = { leaseMs: never, stallMs: never, lifeMs: never, cadenceMs: never };
@@ -304,6 +310,17 @@ function notReady({ core, member, isAlone, opening, troubles }: Owning): string[
   });
 }
 
+function workersOf({ member, isAlone, now }: Owning): Workers {
+  const members = isAlone ? [ALONE] : member.live();
+  const incarnations = (some: typeof members) => some.map(({ incarnation }) => incarnation);
+  return {
+    members,
+    live: incarnations(members),
+    candidates: incarnations(members.filter(({ leaving }) => !leaving)),
+    isLeased: isAlone || member.isLeased(now()),
+  };
+}
+
 /** Whether what a start waits for has come. */
 function hasStarted({ core, member, isAlone, started, hasFailed }: Owning): boolean {
   if (hasFailed || !isAlone) return hasFailed || member.live().length > 0;
@@ -365,6 +382,7 @@ export function createOwnership(core: Core, options: OwnershipOptions): Ownershi
       }
     },
     trimmable: (lane) => member.trimmable(reignOf(lane)),
+    workers: () => workersOf(owning),
     report: () => reportLanes(owning),
     recovering: () => recoveringLanes(owning),
     notReady: () => notReady(owning),

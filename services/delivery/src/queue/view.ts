@@ -12,7 +12,7 @@ export type StateName = (typeof STATES)[number];
 /** Where a recipient stands: at which gate, until when, and why. */
 export interface Standing {
   readonly state: StateName;
-  readonly gate: 'due' | 'site' | 'limit' | 'suspended' | 'resolve' | 'blob' | 'notify' | 'active' | 'none';
+  readonly gate: 'due' | 'site' | 'limit' | 'quota' | 'suspended' | 'resolve' | 'blob' | 'notify' | 'active' | 'none';
   readonly untilMs: number;
   readonly why: string;
   /** Key of its site; empty: not known. */
@@ -40,6 +40,7 @@ function atGate(core: Core, unit: number, { gate, untilMs, scope }: Gate): Omit<
     const last = core.lastReplies.get(site.key) ?? 'no host answers';
     return { state: 'deferred', gate, untilMs, why: `${site.title} is ${site.state}, one probe goes out when its clock says so: ${last}` };
   }
+  if (gate === 'quota') return { state: 'ready', gate, untilMs, why: 'a limit is used up', ...core.quota?.standing(site.key) };
   if (gate === 'limit') return { state: 'ready', gate, untilMs, why: 'as many deliveries as allowed are under way' };
   return { state: 'ready', gate, untilMs, why: 'it is next, or its tenant waits for its turn' };
 }

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { MxHost } from '@angarium/dns';
 import type { Clock, Config } from '@angarium/runtime';
+import type { Slot } from '../quota/allowance.ts';
 import { type Connected, connectAny, isOwnFault } from './connect.ts';
 import type { Connections } from './connections.ts';
 import { type Contents, createContents } from './contents.ts';
@@ -10,7 +11,7 @@ import { orderHosts, type SmtpPlan } from './plan.ts';
 import type { AttemptResult, Job } from './port.ts';
 import { prepare } from './prepare.ts';
 import { type OpenFailure, type SessionTimeouts, SmtpSession } from './smtp/session.ts';
-import { type TransactionResult, transact } from './smtp/transaction.ts';
+import { type Transaction, type TransactionResult, transact } from './smtp/transaction.ts';
 import { Tally } from './tally.ts';
 
 export interface AttemptDeps {
@@ -32,15 +33,43 @@ interface Attempt {
   sessionsLeft: number;
 }
 
+const NO_ROOM = ownReply('4.4.5', 'the limit of its hosts leaves no room at the moment');
+
 const keyOf = (plan: SmtpPlan, host: MxHost): string => `${plan.site}|${host.name}`;
 
-/** Connect: the first of these addresses that answers. What failed is in the tally. */
-async function connectTo(attempt: Attempt, host: MxHost, addresses: readonly string[]): Promise<Connected> {
-  const { deps, tally } = attempt;
-  const { port } = attempt.job.plan;
-  const { connectTimeoutMs: timeoutMs, connectStaggerMs: staggerMs } = deps.config.delivery;
+type Reached = Connected & { readonly slot: Slot | undefined };
+
+/** A connection that we have dropped may take so long until its host has seen that. */
+const SEEN_CLOSED_MS = 1000;
+
+/** Frees the room of a connection once its host has closed it. */
+function freeWhenClosed(socket: Socket, slot: Slot, clock: Clock): void {
+  let hasHostEnded = false;
+  socket.once('end', () => {
+    hasHostEnded = true;
+  });
+  socket.once('close', () => {
+    if (hasHostEnded) slot.free();
+    else clock.after(SEEN_CLOSED_MS, slot.free);
+  });
+}
+
+/** Connect: the first of these addresses that answers, one at a time where connections are limited. What failed is in the tally. */
+async function connectTo(attempt: Attempt, host: MxHost, addresses: readonly string[]): Promise<Reached> {
+  const { deps, tally, job } = attempt;
+  const { port } = job.plan;
+  const { connectTimeoutMs: timeoutMs, connectStaggerMs } = deps.config.delivery;
+  const slot = await job.allowance?.connection();
+  if (job.allowance !== undefined && slot === undefined) {
+    tally.stop(NO_ROOM);
+    return { connection: undefined, failures: [], slot };
+  }
   attempt.sessionsLeft--;
-  const connected = await connectAny(addresses, { port, timeoutMs, staggerMs, clock: deps.clock });
+  const staggerMs = slot === undefined ? connectStaggerMs : Number.POSITIVE_INFINITY;
+  const connected = { ...(await connectAny(addresses, { port, timeoutMs, staggerMs, clock: deps.clock })), slot };
+  if (slot !== undefined)
+    if (connected.connection) freeWhenClosed(connected.connection.socket, slot, deps.clock);
+    else deps.clock.after(SEEN_CLOSED_MS, slot.free);
   for (const failure of connected.failures) {
     const text = `${host.name} [${failure.address}]:${port} cannot be connected to: ${failure.code}`;
     tally.hostFailed({ reply: ownReply('4.4.1', text), ownFault: isOwnFault(failure) });
@@ -56,18 +85,18 @@ async function connectTo(attempt: Attempt, host: MxHost, addresses: readonly str
  * Connect and secure at one of these addresses. A TLS handshake that fails is followed by a connection in clear where the
  * policy is opportunistic. Undefined: failed, and what failed is in the tally.
  */
-async function secure(attempt: Attempt, host: MxHost, { connection }: Connected): Promise<SmtpSession | undefined> {
+async function secure(attempt: Attempt, host: MxHost, { connection, slot }: Reached): Promise<SmtpSession | undefined> {
   const { deps, tally } = attempt;
   const { login, tls } = attempt.job.plan;
   if (!connection) return undefined;
-  let session = createSession(attempt, host, { ...connection, tls });
+  let session = createSession(attempt, host, { ...connection, tls, slot });
   let failure = await session.open(login);
   deps.onSession(session, failure);
   if (failure?.kind === 'tls' && tls === 'opportunistic' && attempt.sessionsLeft > 0) {
     session.drop();
     const again = await connectTo(attempt, host, [connection.address]);
     if (!again.connection) return undefined;
-    session = createSession(attempt, host, { ...again.connection, tls: 'clear' });
+    session = createSession(attempt, host, { ...again.connection, tls: 'clear', slot: again.slot });
     failure = await session.open(login);
     deps.onSession(session, failure);
   }
@@ -93,10 +122,18 @@ async function openSession(attempt: Attempt, host: MxHost): Promise<SmtpSession 
   return undefined;
 }
 
-function createSession(attempt: Attempt, host: MxHost, o: { socket: Socket; address: string; tls: SmtpPlan['tls'] }): SmtpSession {
+interface SessionStart {
+  readonly socket: Socket;
+  readonly address: string;
+  readonly tls: SmtpPlan['tls'];
+  readonly slot: Slot | undefined;
+}
+
+function createSession(attempt: Attempt, host: MxHost, o: SessionStart): SmtpSession {
   const { deps, job } = attempt;
   const session = new SmtpSession({
     socket: o.socket,
+    slot: o.slot,
     tls: o.tls,
     host: host.name.startsWith('[') ? o.address : host.name,
     hostname: deps.config.hostname,
@@ -107,6 +144,7 @@ function createSession(attempt: Attempt, host: MxHost, o: { socket: Socket; addr
     nowMs: () => deps.clock.nowMs(),
   });
   deps.connections.add(session);
+  o.slot?.carries({ leave: () => deps.connections.leave(session), drop: () => session.drop() });
   return session;
 }
 
@@ -118,6 +156,27 @@ const wasDead = ({ mail, failure, dotted }: TransactionResult): boolean =>
 const isAstray = ({ mail, recipients, data, final }: TransactionResult): boolean =>
   (data !== undefined && data.code < 400) ||
   [mail, ...recipients, final].some((reply) => reply && (reply.code === 0 || (reply.code >= 300 && reply.code < 400)));
+
+/** One transaction, as soon as the limits of the site let it begin. Undefined: they do not, or its connection was cut off by them. */
+async function send(
+  { job }: Attempt,
+  session: SmtpSession,
+  message: Pick<Transaction, 'mail' | 'recipients' | 'data'>,
+): Promise<TransactionResult | undefined> {
+  const { mayFinish, allowance } = job;
+  const { slot } = session;
+  if (allowance === undefined || slot === undefined) return transact(session, { ...message, mayFinish, onDot: job.onDot });
+  const permit = await allowance.message();
+  if (permit === undefined) return undefined;
+  const onDot = () => {
+    slot.isDotted = true;
+    job.onDot();
+  };
+  const result = await transact(session, { ...message, mayFinish, onDot, onMail: permit.counted });
+  permit.counted();
+  slot.isDotted = false;
+  return slot.isCut && !result.dotted ? undefined : result;
+}
 
 /** Transact: everything that is pending, in as many transactions as the host wants, until the host has had its say. */
 async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
@@ -136,8 +195,12 @@ async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
       deps.connections.keep(key, session);
       continue;
     }
-    const { mayFinish, onDot } = job;
-    const result = await transact(session, { mail, recipients: [...lines.values()], data, mayFinish, onDot });
+    const result = await send(attempt, session, { mail, recipients: [...lines.values()], data });
+    if (result === undefined) {
+      tally.stop(NO_ROOM);
+      deps.connections.keep(key, session);
+      return;
+    }
     if (isAstray(result)) session.drop();
     else deps.connections.keep(key, session);
     if (isReused && wasDead(result)) {

@@ -5,7 +5,7 @@ export interface ConnectOptions {
   readonly port: number;
   /** For each address. */
   readonly timeoutMs: number;
-  /** Start given to an address before the next one is tried beside it. */
+  /** Start given to an address before the next one is tried beside it; infinite: one at a time. */
   readonly staggerMs: number;
   readonly clock: Clock;
 }
@@ -69,7 +69,7 @@ export function connectAny(addresses: readonly string[], o: ConnectOptions): Pro
       if (won || address === undefined) return;
       const attempt = tryAddress(address, o);
       running.add(attempt.abandon);
-      if (next < addresses.length) callOff = o.clock.after(o.staggerMs, start);
+      if (next < addresses.length && Number.isFinite(o.staggerMs)) callOff = o.clock.after(o.staggerMs, start);
       void attempt.done.then((result) => {
         running.delete(attempt.abandon);
         if ('code' in result) {

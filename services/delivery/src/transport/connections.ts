@@ -58,7 +58,10 @@ export class Connections {
   take(key: string): SmtpSession | undefined {
     for (const session of [...(this.#byKey.get(key) ?? [])].reverse()) {
       this.#forget(session);
-      if (session.usable && !session.unasked) return session;
+      if (session.usable && !session.unasked) {
+        if (session.slot) session.slot.isUnused = false;
+        return session;
+      }
       session.drop();
     }
     return undefined;
@@ -75,10 +78,17 @@ export class Connections {
       session.leave();
       return;
     }
+    if (session.slot) session.slot.isUnused = true;
     this.#kept.set(session, { key, sinceMs: clock.nowMs() });
     const others = this.#byKey.get(key);
     if (others) others.add(session);
     else this.#byKey.set(key, new Set([session]));
+  }
+
+  /** Ends an unused session. */
+  leave(session: SmtpSession): void {
+    this.#forget(session);
+    session.leave();
   }
 
   /** Says QUIT on all kept sessions, waits `graceMs` at most for their hosts, then drops whatever is left. */

@@ -3,6 +3,7 @@ import { inOrder, type MxHost, planMx, type Resolver, resolveAddresses } from '@
 import { type NextHop, NextHopKind } from '@angarium/records';
 import { type Directory, TransportTls, Unavailable } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
+import { createLimitFinder } from '../quota/limits.ts';
 import { ownReply } from './outcome.ts';
 import type { Plan, Resolution } from './port.ts';
 import type { Login, SessionOptions } from './smtp/session.ts';
@@ -47,7 +48,11 @@ const ownFault = (enhanced: string, text: string): Resolution<never> => ({
   ownFault: true,
 });
 
-async function planDomain(domain: string, deps: PlannerDeps): Promise<Resolution<SmtpPlan> & { readonly untilMs: number }> {
+interface Planning extends PlannerDeps {
+  readonly limitsOf: (hosts: readonly string[]) => readonly string[];
+}
+
+async function planDomain(domain: string, deps: Planning): Promise<Resolution<SmtpPlan> & { readonly untilMs: number }> {
   const { hostname, delivery } = deps.config;
   const found = await planMx(deps.resolver, domain, {
     random: deps.random,
@@ -65,6 +70,7 @@ async function planDomain(domain: string, deps: PlannerDeps): Promise<Resolution
   const plan: SmtpPlan = {
     site: found.site,
     title: found.hosts[0]?.name ?? domain,
+    limits: deps.limitsOf(found.hosts.map(({ name }) => name)),
     validUntilMs: untilMs,
     hosts: found.hosts,
     port: delivery.smtpPort,
@@ -75,7 +81,7 @@ async function planDomain(domain: string, deps: PlannerDeps): Promise<Resolution
   return { is: 'plan', plan, untilMs };
 }
 
-async function planSmarthost(name: string, deps: PlannerDeps): Promise<Resolution<SmtpPlan>> {
+async function planSmarthost(name: string, deps: Planning): Promise<Resolution<SmtpPlan>> {
   const transport = await deps.directory.transport({ name });
   if (!transport.found) return ownFault('4.3.5', `no transport is named ${name}`);
   const { host, login, password } = transport;
@@ -88,6 +94,7 @@ async function planSmarthost(name: string, deps: PlannerDeps): Promise<Resolutio
   const plan: SmtpPlan = {
     site: `${name} ${bare}:${port} ${login}`,
     title: `${bare}:${port}`,
+    limits: deps.limitsOf([bare]),
     validUntilMs: deps.nowMs() + deps.config.delivery.transportValidMs,
     hosts: [{ name: bare, preference: 0, addresses }],
     port,
@@ -109,7 +116,8 @@ async function smarthostAddresses(host: string, deps: PlannerDeps): Promise<read
 const MAX_PLANS = 20_000;
 
 /** Plans next hops; what was found is kept while it holds, and equal questions at once are asked once. */
-export function createPlanner(deps: PlannerDeps): (hop: NextHop) => Promise<Resolution<SmtpPlan>> {
+export function createPlanner(given: PlannerDeps): (hop: NextHop) => Promise<Resolution<SmtpPlan>> {
+  const deps: Planning = { ...given, limitsOf: createLimitFinder(given.config.delivery.limits) };
   const known = new Map<string, { readonly resolution: Resolution<SmtpPlan>; readonly untilMs: number }>();
   const asking = new Map<string, Promise<Resolution<SmtpPlan>>>();
 

@@ -1,4 +1,5 @@
 import type { NextHop } from '@angarium/records';
+import type { Allowance } from '../quota/allowance.ts';
 
 /** A reply as the outcome records keep it; code 0 where there was none (connection refused, lost, timed out). */
 export interface RemoteReply {
@@ -17,6 +18,8 @@ export interface Plan {
   /** For logs and the queue tools: first host or domain. */
   readonly title: string;
   readonly validUntilMs: number;
+  /** Names of the limits that its hosts fall under; left out: none. */
+  readonly limits?: readonly string[];
 }
 
 export type Resolution<P extends Plan = Plan> =
@@ -49,6 +52,8 @@ export interface Job<P extends Plan = Plan> {
   /** CRLF line ends, not dot-stuffed. */
   readonly content: Uint8Array;
   readonly recipients: readonly JobRecipient[];
+  /** Asked for each connection and each transaction; left out: the site has no limits. */
+  readonly allowance?: Allowance;
   /** Asked when everything but the final dot is written: false drops the connection undotted. */
   readonly mayFinish: () => boolean;
   /** Called when the final dot goes out: from then on the transaction is in doubt until the attempt resolves. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import SMTPConnection, { type SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
+import type { Slot } from '../../quota/allowance.ts';
 import { type HostReply, parseReply } from './reply.ts';
 
 /** Longest waits of RFC 5321 §4.5.3.2, in milliseconds. */
@@ -20,6 +21,8 @@ export interface SessionTimeouts {
 export interface SessionOptions {
   /** Connected. */
   readonly socket: Socket;
+  /** Room that it takes below the limits of its site. */
+  readonly slot?: Slot | undefined;
   /** Name of the host; for SNI and the certificate, unless it is an address. */
   readonly host: string;
   /** Ours, for EHLO. */
@@ -145,6 +148,10 @@ export class SmtpSession extends Base {
     if (!this.secure && !this.#options.clearLogin) done({ kind: 'auth', text: 'the host offers no TLS to log in under' });
     else if (!this.allowsAuth) done({ kind: 'auth', text: 'the host does not offer AUTH' });
     else this.login(login, (refused) => done(refused ? { kind: 'auth', text: refused.message } : undefined));
+  }
+
+  get slot(): Slot | undefined {
+    return this.#options.slot;
   }
 
   get timeouts(): SessionTimeouts {

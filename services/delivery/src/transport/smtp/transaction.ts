@@ -11,6 +11,8 @@ export interface Transaction {
   readonly data: readonly Buffer[];
   readonly mayFinish: () => boolean;
   readonly onDot: () => void;
+  /** MAIL was answered. */
+  readonly onMail?: () => void;
 }
 
 /** What was answered; what is absent was not. */
@@ -82,6 +84,7 @@ function envelopeSteps(run: Run): readonly Step[] {
     });
   add(transaction.mail, commandMs, (reply) => {
     result.mail = reply;
+    transaction.onMail?.();
   });
   for (const [index, line] of transaction.recipients.entries())
     add(line, commandMs, (reply) => {

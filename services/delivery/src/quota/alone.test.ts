@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createWorld, START_MS, toMx, type World } from '../testing/world.ts';
+import { createReceiver } from './fixtures/receiver.ts';
+
+/* One process: the limits are kept without any wire. */
+
+const LIMITS = [{ name: 'big', hosts: ['big.test'], connections: 2, messages: 10 }];
+
+/** Its mail for these domains falls under the limit. */
+function limit(world: World, ...domains: readonly string[]): void {
+  for (const domain of domains)
+    world.remote.resolutions.set(domain, async () => ({
+      is: 'plan',
+      plan: { site: domain, title: domain, validUntilMs: START_MS + 86_400_000, limits: ['big'] },
+    }));
+}
+
+const mails = (count: number, domain: string, name = 'Q') =>
+  Array.from({ length: count }, (_, at) => ({ queueId: `${name}${at}`, to: [toMx(`u${at}@${domain}`)] }));
+
+test('connections and messages per second of a limited site stay below its limit, and most of it is used', async () => {
+  const world = createWorld({ limits: LIMITS });
+  const { host, peak, times } = createReceiver({ clock: world.clock });
+  limit(world, 'big.test');
+  world.remote.hosts.set('big.test', host);
+  await world.start();
+  await world.enqueueAll(mails(100, 'big.test'));
+  await world.clock.pass(13_000);
+  assert.equal(times.length, 100);
+  assert.deepEqual(peak, { connections: 2, messages: 10 });
+  assert.equal(world.results().filter((line) => line.endsWith('delivered')).length, 100);
+  assert.equal(await world.metric('angarium_delivery_quota_refused_total'), 0);
+  await world.stop();
+});
+
+test('sites of one limit share it, each gets its turn, and mail for others does not wait', async () => {
+  const world = createWorld({ limits: LIMITS });
+  const { host, peak } = createReceiver({ clock: world.clock });
+  const order: string[] = [];
+  limit(world, 'a.big.test', 'b.big.test', 'c.big.test');
+  for (const site of ['a.big.test', 'b.big.test', 'c.big.test'])
+    world.remote.hosts.set(site, (job) => {
+      order.push(site.slice(0, 1));
+      return host(job);
+    });
+  await world.start();
+  await world.enqueueAll(mails(40, 'a.big.test', 'A'));
+  await world.clock.pass(1000);
+  await world.enqueueAll([...mails(4, 'b.big.test', 'B'), ...mails(4, 'c.big.test', 'C'), ...mails(20, 'other.test', 'O')]);
+  assert.equal(world.remote.jobs.filter(({ site }) => site === 'other.test').length, 20);
+  await world.clock.pass(10_000);
+  assert.deepEqual(peak, { connections: 2, messages: 10 });
+  assert.equal(order.length, 48);
+  assert.ok(order.lastIndexOf('b') < 40 && order.lastIndexOf('c') < 40, order.join(''));
+  await world.stop();
+});
+
+test('without a limit no job is asked for an allowance', async () => {
+  const world = createWorld({ limits: LIMITS });
+  const allowances: unknown[] = [];
+  world.remote.hosts.set('other.test', (job) => {
+    allowances.push(job.allowance);
+    return createReceiver({ clock: world.clock }).host(job);
+  });
+  await world.start();
+  await world.enqueueAll(mails(3, 'other.test'));
+  await world.clock.pass(1000);
+  assert.deepEqual(allowances, [undefined, undefined, undefined]);
+  assert.equal(await world.metric('angarium_delivery_quota_asked_total'), 0);
+  await world.stop();
+});
+
+test('the queue tools say which limit mail waits at, and until when if that is known', async () => {
+  const world = createWorld({ limits: [{ name: 'slow', hosts: ['big.test'], messages: 1, perMs: 60_000 }] });
+  const { host } = createReceiver({ clock: world.clock, perMs: 60_000 });
+  world.remote.resolutions.set('big.test', async () => ({
+    is: 'plan',
+    plan: { site: 'big.test', title: 'big.test', validUntilMs: START_MS + 86_400_000, limits: ['slow'] },
+  }));
+  world.remote.hosts.set('big.test', host);
+  await world.start();
+  await world.enqueueAll(mails(2, 'big.test'));
+  // Whoever granted before may have let it send just before it ended: a window passes first.
+  await world.clock.pass(65_000);
+  const { recipients } = await world.delivery.queue.list({ filter: undefined, limit: 10, pageToken: '' });
+  assert.equal(recipients.length, 1);
+  const [waiting] = recipients;
+  assert.equal(waiting?.gate, 'quota');
+  assert.match(waiting?.explanation ?? '', /limit slow, 1 messages in 60000 ms/);
+  const leftMs = (waiting?.gateUntilMs ?? 0) - world.clock.nowMs();
+  assert.ok(leftMs > 50_000 && leftMs < 60_000, `${leftMs}`);
+  await world.clock.pass(60_000);
+  assert.equal((await world.delivery.queue.list({ filter: undefined, limit: 10, pageToken: '' })).recipients.length, 0);
+  await world.stop();
+});

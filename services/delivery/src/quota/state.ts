@@ -1,0 +1,54 @@
+import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
+import { createGrantee, createGranter, type Instant, type QuotaTerms, quotaTerms, type Scheduler, type Ticket } from '@angarium/scheduler';
+import { limitOfRules } from './limits.ts';
+import { createQuotaMeters } from './meters.ts';
+import type { ConnectPeer } from './peers.ts';
+import type { Room } from './room.ts';
+
+export interface QuotaDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly now: () => Instant;
+  /** Of this process; undefined: there are no other workers. */
+  readonly incarnation: string | undefined;
+  readonly connect: ConnectPeer | undefined;
+}
+
+export type SiteScheduler = Pick<Scheduler, 'site' | 'reopen' | 'oldestReadyMs'>;
+
+/** Name of a worker that there are no others beside. */
+export const ALONE_WORKER = 'alone';
+/** The lock on the log proves that whoever granted before is gone, and its connections with it. */
+const ALONE_TERMS: Partial<QuotaTerms> = { leaseMs: -quotaTerms.grantMs };
+
+interface Start {
+  readonly rooms: readonly Room[];
+  hasSent: boolean;
+}
+
+/** What the parts of the driver share. */
+export function createQuotaState(deps: QuotaDeps, scheduler: () => SiteScheduler) {
+  const { config, incarnation = ALONE_WORKER } = deps;
+  const limitOf = limitOfRules(config.delivery.limits);
+  const terms = deps.incarnation === undefined ? ALONE_TERMS : {};
+  return {
+    deps,
+    scheduler,
+    limitOf,
+    incarnation,
+    grantee: createGrantee({ incarnation, limitOf, terms }),
+    granter: createGranter({ incarnation, limitOf, terms }),
+    meters: createQuotaMeters(
+      deps.metrics,
+      config.delivery.limits.map(({ name }) => name),
+    ),
+    rooms: new Map<string, Room>(),
+    /** What limits the sites that something does. */
+    sites: new Map<string, readonly Room[]>(),
+    starts: new WeakMap<Ticket, Start>(),
+  };
+}
+
+export type QuotaState = ReturnType<typeof createQuotaState>;
