@@ -27,7 +27,7 @@ if (!isExisting && hasBrokers('mailboxes that are shared')) {
     ...{ folder, brokers: brokers.addresses, config },
     counts: { routing: 2, mailbox: 2, ingress: 1, delivery: 2 },
     directoryOf: { ingress: 'routing-2', delivery: 'routing-2', mailbox: 'routing-1' },
-    mailboxOf: { 'delivery-2': 'mailbox-2' },
+    mailboxOf: { 'delivery-1': 'mailbox-1', 'delivery-2': 'mailbox-2' },
   });
   after(async () => {
     await cluster.close();
