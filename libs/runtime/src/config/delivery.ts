@@ -20,6 +20,12 @@ export const deliverySchema = z.strictObject({
   siteConnections: atLeastOne.default(20).describe('Connections to one site at once: the ceiling of the adaptive concurrency.'),
   siteInitialConnections: atLeastOne.default(5).describe('Connections to a site that is not known yet.'),
   limits: limitsSchema,
+  limitGrantMs: durationMs
+    .refine((ms) => ms >= 4000, 'wants at least 4s')
+    .default(20_000)
+    .describe(
+      'How long a worker’s part of a limit is its own unless it is renewed: after a worker was killed, its part is lost for so long. The same for all workers.',
+    ),
   mailboxConcurrency: atLeastOne.default(64).describe('Deliveries to the mailbox service at once.'),
   maxRecipientsPerMailboxDelivery: atLeastOne.default(1000).describe('Recipients of one delivery to the mailbox service.'),
   mailboxProbeMs: z

@@ -78,9 +78,10 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     // The same at each start, and no other worker's: lanes prefer names.
     const ownerName = `${hostname()}:${resolve(config.dataFolder)}`;
     const delivery = createDelivery({ ...base, log, blobs, mailbox, transports, ownerName, cluster });
+    // Others ask it from its first renewal on, and until it has given everything away.
+    await serve(base, address, { queue: delivery.queue, ...(delivery.quota && { quota: delivery.quota }) }, parts);
     await delivery.start();
     parts.add('delivery', () => delivery.stop());
-    await serve(base, address, { queue: delivery.queue, ...(delivery.quota && { quota: delivery.quota }) }, parts);
     return delivery;
   },
 };

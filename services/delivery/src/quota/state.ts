@@ -20,8 +20,11 @@ export type SiteScheduler = Pick<Scheduler, 'site' | 'reopen' | 'oldestReadyMs'>
 
 /** Name of a worker that there are no others beside. */
 export const ALONE_WORKER = 'alone';
-/** The lock on the log proves that whoever granted before is gone, and its connections with it. */
-const ALONE_TERMS: Partial<QuotaTerms> = { leaseMs: -quotaTerms.grantMs };
+/** Alone, the lock on the log proves that whoever granted before is gone, and its connections with it: nothing is waited for. */
+const termsOf = ({ config, incarnation }: QuotaDeps): Partial<QuotaTerms> => {
+  const grantMs = config.delivery.limitGrantMs;
+  return { grantMs, renewMs: Math.min(quotaTerms.renewMs, grantMs / 4), ...(incarnation === undefined && { leaseMs: -grantMs }) };
+};
 
 interface Start {
   readonly rooms: readonly Room[];
@@ -32,7 +35,7 @@ interface Start {
 export function createQuotaState(deps: QuotaDeps, scheduler: () => SiteScheduler) {
   const { config, incarnation = ALONE_WORKER } = deps;
   const limitOf = limitOfRules(config.delivery.limits);
-  const terms = deps.incarnation === undefined ? ALONE_TERMS : {};
+  const terms = termsOf(deps);
   return {
     deps,
     scheduler,
