@@ -100,7 +100,7 @@ function noteReply({ lastReplies }: Core, site: string, text: string): void {
   if (oldest !== undefined) lastReplies.delete(oldest);
 }
 
-function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, note }: Ended, faults: number): void {
+function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, note, noRoom }: Ended, faults: number): void {
   const { lane, ticket, flight, recipients } = attempt;
   flight.active = false;
   // Nobody reads for us what was written.
@@ -113,6 +113,10 @@ function end(core: Core, attempt: Attempt, { verdict, spent, reply, unspent, not
   const left = lane.state === 'live' ? asNow(unspent).filter(({ state }) => state === 'waiting') : [];
   for (const group of groupRecipients(left)) {
     const unit = core.units.create(lane, group);
+    if (noRoom) {
+      offer(core, unit, { ...at, dueAtMs: 0 });
+      continue;
+    }
     core.units.setFault(unit.number, faults, note);
     putOff(core, unit, { note, at, waitsForSite: verdict === 'failed' });
   }

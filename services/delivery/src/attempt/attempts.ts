@@ -30,6 +30,8 @@ export interface Ended {
   /** Put off by trouble of our own. */
   readonly unspent: readonly LiveRecipient[];
   readonly note: string;
+  /** Put off until there is room below the limits of the site. */
+  readonly noRoom?: boolean;
   /** Resolves when a copy of what was sent is no longer possible: nothing else goes over its connection before. */
   readonly sealed: Promise<void>;
 }
@@ -109,13 +111,15 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
       ? Promise.resolve()
       : record(core, { lane, message, flight, findings: recorded, inDoubt: result.inDoubt, site: ticket.site.title });
   written.catch(crash);
-  tellUnspent(core, attempt, unspent);
+  const noRoom = result.noRoom === true;
+  if (!noRoom) tellUnspent(core, attempt, unspent);
   return {
     verdict,
     spent: result.spent,
     reply: result.recipients.at(-1)?.reply,
     unspent: unspent.map((one) => one.recipient),
     note: unspent[0]?.reply.text ?? '',
+    noRoom,
     // The mailbox knows what it has stored already.
     sealed: transport === 'remote' && verdict === 'reached' ? written : Promise.resolve(),
   };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createWorld, START_MS, toMx, type World } from '../testing/world.ts';
+import { createWorld, every, START_MS, toMx, type World } from '../testing/world.ts';
 import { createReceiver } from './fixtures/receiver.ts';
 
 /* One process: the limits are kept without any wire. */
@@ -92,5 +92,22 @@ test('the queue tools say which limit mail waits at, and until when if that is k
   assert.ok(leftMs > 50_000 && leftMs < 60_000, `${leftMs}`);
   await world.clock.pass(60_000);
   assert.equal((await world.delivery.queue.list({ filter: undefined, limit: 10, pageToken: '' })).recipients.length, 0);
+  await world.stop();
+});
+
+test('mail that finds no room after all waits for it alone: no attempt is spent, and nothing is a fault', async () => {
+  const world = createWorld({ limits: LIMITS });
+  const { host } = createReceiver({ clock: world.clock });
+  limit(world, 'big.test');
+  let tries = 0;
+  world.remote.hosts.set('big.test', (job) =>
+    tries++ === 0 ? every(job, { result: 'deferred', ownFault: true }, { spent: false, noRoom: true }) : host(job),
+  );
+  await world.start();
+  await world.enqueueAll(mails(1, 'big.test'));
+  await world.clock.pass(4000);
+  assert.equal(tries, 2);
+  assert.deepEqual(world.results(), ['u0@big.test delivered']);
+  assert.equal(await world.metric('angarium_delivery_own_faults_total'), 0);
   await world.stop();
 });

@@ -31,11 +31,17 @@ interface Attempt {
   readonly contents: Contents;
   readonly deps: AttemptDeps;
   sessionsLeft: number;
+  noRoom: boolean;
 }
 
 const NO_ROOM = ownReply('4.4.5', 'the limit of its hosts leaves no room at the moment');
 
 const keyOf = (plan: SmtpPlan, host: MxHost): string => `${plan.site}|${host.name}`;
+
+function stopWithoutRoom(attempt: Attempt): void {
+  attempt.noRoom = true;
+  attempt.tally.stop(NO_ROOM);
+}
 
 type Reached = Connected & { readonly slot: Slot | undefined };
 
@@ -61,7 +67,7 @@ async function connectTo(attempt: Attempt, host: MxHost, addresses: readonly str
   const { connectTimeoutMs: timeoutMs, connectStaggerMs } = deps.config.delivery;
   const slot = await job.allowance?.connection();
   if (job.allowance !== undefined && slot === undefined) {
-    tally.stop(NO_ROOM);
+    stopWithoutRoom(attempt);
     return { connection: undefined, failures: [], slot };
   }
   attempt.sessionsLeft--;
@@ -197,7 +203,7 @@ async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
     }
     const result = await send(attempt, session, { mail, recipients: [...lines.values()], data });
     if (result === undefined) {
-      tally.stop(NO_ROOM);
+      stopWithoutRoom(attempt);
       deps.connections.keep(key, session);
       return;
     }
@@ -226,6 +232,7 @@ export async function runAttempt(job: Job<SmtpPlan>, deps: AttemptDeps): Promise
     deps,
     contents: createContents(job.content),
     sessionsLeft: deps.config.delivery.sessionsPerAttempt,
+    noRoom: false,
   };
   const hosts = orderHosts(job.plan.hosts, deps.random, (host) => deps.connections.has(keyOf(job.plan, host)));
   let asked = 0;
@@ -234,5 +241,6 @@ export async function runAttempt(job: Job<SmtpPlan>, deps: AttemptDeps): Promise
     await deliverTo(attempt, host);
     asked++;
   }
-  return tally.conclude({ allHostsAsked: asked === hosts.length && attempt.sessionsLeft > 0 });
+  const result = tally.conclude({ allHostsAsked: asked === hosts.length && attempt.sessionsLeft > 0 });
+  return attempt.noRoom ? { ...result, noRoom: true } : result;
 }

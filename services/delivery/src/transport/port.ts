@@ -82,6 +82,8 @@ export interface AttemptResult {
    * more slowly; `failed` no host could be spoken to.
    */
   readonly site: 'reached' | 'throttled' | 'failed';
+  /** What is deferred without an attempt found no room below the limits of its site: it waits for that alone. */
+  readonly noRoom?: boolean;
 }
 
 /**
