@@ -6,6 +6,8 @@ export interface MutualTls {
   readonly certificateFile: string;
   readonly keyFile: string;
   readonly authorityFile: string;
+  /** Name that the certificate of a called peer must have; left out: the host of the address. */
+  readonly peerName?: string | undefined;
 }
 
 /**

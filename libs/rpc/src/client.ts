@@ -59,6 +59,7 @@ async function connect(options: RpcClientOptions): Promise<Client> {
     'grpc.max_reconnect_backoff_ms': 2000,
     'grpc.keepalive_time_ms': keepaliveMs,
     'grpc.keepalive_timeout_ms': keepaliveMs / 2,
+    ...(options.tls?.peerName && { 'grpc.ssl_target_name_override': options.tls.peerName }),
   });
 }
 

@@ -19,6 +19,14 @@ export const deliverySchema = z.strictObject({
   maxConnections: atLeastOne.default(500).describe('Connections to other hosts at once.'),
   siteConnections: atLeastOne.default(20).describe('Connections to one site at once: the ceiling of the adaptive concurrency.'),
   siteInitialConnections: atLeastOne.default(5).describe('Connections to a site that is not known yet.'),
+  rpcListen: z
+    .string()
+    .default('')
+    .describe('Where a worker on its own also serves other workers and queue tools (gRPC); empty: at the control interface only.'),
+  rpcAddress: z
+    .string()
+    .default('')
+    .describe('Where other workers reach rpcListen, such as the address of this pod; empty: rpcListen itself.'),
   limits: limitsSchema,
   limitGrantMs: durationMs
     .refine((ms) => ms >= 4000, 'wants at least 4s')

@@ -124,6 +124,7 @@ function contradictions(config: Config): Contradiction[] {
   open('directoryAt', config.directoryAt);
   open('mailboxAt', config.mailboxAt);
   open('mailbox.rpcListen', config.mailbox.rpcListen);
+  open('delivery.rpcListen', config.delivery.rpcListen);
   open('mailbox.directory', config.mailbox.directory);
   if ((config.tls.certificateFile === undefined) !== (config.tls.keyFile === undefined)) {
     errors.push({ key: 'tls', message: 'certificateFile and keyFile go together' });

@@ -24,6 +24,10 @@ export const configSchema = z.strictObject({
       certificateFile: z.string().describe('Certificate chain of this service, PEM.'),
       keyFile: z.string().describe('Its private key, PEM.'),
       authorityFile: z.string().describe('Authority that peers must be signed by, PEM.'),
+      peerName: z
+        .string()
+        .optional()
+        .describe('Name that every peer’s certificate has, where peers are called by address; left out: the host that is called.'),
     })
     .optional()
     .describe('Mutual TLS of gRPC; without it gRPC listens on loopback or Unix sockets only.'),

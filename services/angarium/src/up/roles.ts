@@ -71,7 +71,9 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     const mailbox = await connectMailbox({ address: config.mailboxAt, tls: config.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
     parts.add('mailbox client', async () => mailbox.close());
     const transports = [createSmtpTransport({ ...base, directory })];
-    const address = controlAddress(config);
+    const { rpcListen, rpcAddress } = config.delivery;
+    const control = controlAddress(config);
+    const address = rpcAddress || rpcListen || control;
     const connectPeer = (at: string) =>
       connectQuota({ address: at, tls: at.startsWith('unix:') ? undefined : config.rpcTls, timeoutMs: QUOTA_TIMEOUT_MS });
     const cluster = { incarnation: randomUUID(), address, monotonicMs: () => performance.now(), connectQuota: connectPeer };
@@ -79,7 +81,8 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     const ownerName = `${hostname()}:${resolve(config.dataFolder)}`;
     const delivery = createDelivery({ ...base, log, blobs, mailbox, transports, ownerName, cluster });
     // Others ask it from its first renewal on, and until it has given everything away.
-    await serve(base, address, { queue: delivery.queue, ...(delivery.quota && { quota: delivery.quota }) }, parts);
+    const services = { queue: delivery.queue, ...(delivery.quota && { quota: delivery.quota }) };
+    for (const listen of new Set([control, rpcListen])) if (listen !== '') await serve(base, listen, services, parts);
     await delivery.start();
     parts.add('delivery', () => delivery.stop());
     return delivery;
