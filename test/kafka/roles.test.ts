@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type Angarium, accounting, makeFolder, type Role, startAngarium, until } from '../e2e/angarium.ts';
+import { type Angarium, accounting, makeFolder, merge, type Role, startAngarium, type Tree, until } from '../e2e/angarium.ts';
 import { startLoad } from '../e2e/load.ts';
 import { openSession } from '../e2e/session.ts';
 import { createCommand } from './command.ts';
@@ -29,20 +29,21 @@ if (hasBrokers('the roles over Kafka')) {
     mailboxAt: at('mailbox'),
     mailbox: { rpcListen: at('mailbox'), directory: at('directory') },
   });
-  const start = async (role: Role, name: string = role): Promise<Angarium> => {
+  const start = async (role: Role, name: string = role, more: Tree = {}): Promise<Angarium> => {
     await mkdir(join(folder, name), { recursive: true });
-    const started = await startAngarium(join(folder, name), config(role), role);
+    const started = await startAngarium(join(folder, name), merge(config(role), more), role);
     running.set(name, started);
     return started;
   };
   const one = (name: string): Angarium => running.get(name) as Angarium;
 
-  test('a role without topics says how to make them; with them all roles start', async () => {
+  test('a role without topics says how to make them, or waits for them as long as it was told; with them all roles start', async () => {
     await assert.rejects(start('routing'), /angarium topics create/);
+    const waiting = start('routing', 'routing', { kafka: { startTimeoutMs: '60s' } });
     const command = await createCommand(join(folder, 'topics'), config('routing'));
     assert.match((await command(['topics', 'create'])).stdout, /made mail\.in, /);
     assert.equal((await command(['topics', 'check'])).code, 0);
-    await start('routing');
+    await waiting;
     await one('routing').command(['domain', 'add', 'angarium.test']);
     await one('routing').command(['account', 'add', 'me@angarium.test'], 'a password\n');
     for (const role of ['mailbox', 'ingress', 'delivery'] as const) await start(role);

@@ -25,6 +25,9 @@ export const kafkaSchema = z.strictObject({
     })
     .optional()
     .describe('Login at the brokers.'),
+  startTimeoutMs: durationMs
+    .default(0)
+    .describe('How long a process that starts waits for brokers and topics, alive and not ready; then it ends and says what is missing.'),
   connectTimeoutMs: durationMs.default(2000).describe('Longest wait for a connection to a broker, handshakes included.'),
   requestTimeoutMs: durationMs.default(2500).describe('Longest wait for an answer of a broker; then the next try, with fresh metadata.'),
   appendTimeoutMs: durationMs

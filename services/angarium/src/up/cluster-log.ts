@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { checkTopics, type Log, openKafkaLog } from '@angarium/log';
 import { incarnationOf, kafkaOptions } from '../command/topics.ts';
 import type { Base } from './deps.ts';
@@ -12,19 +13,39 @@ export interface ClusterLog {
   notReady(): readonly string[];
 }
 
+/** How often a process that starts tries the brokers again. */
+const OPEN_AGAIN_MS = 2000;
+
+/** Opens the log, and tries again for `kafka.startTimeoutMs` while no broker answers or a topic is missing. */
+async function openWithin({ config, logger }: Base, options: Parameters<typeof openKafkaLog>[0], parts: Parts): Promise<Log> {
+  const deadlineMs = performance.now() + config.kafka.startTimeoutMs;
+  for (;;) {
+    try {
+      return await openKafkaLog(options);
+    } catch (error) {
+      const isPassing = error instanceof Error && error.name === 'LogUnavailable';
+      if (!isPassing || parts.isStopping() || performance.now() >= deadlineMs) throw error;
+      logger.warn({ reason: error.message }, 'log.unavailable');
+      await pause(OPEN_AGAIN_MS);
+    }
+  }
+}
+
 /**
  * The log on Kafka, which several processes share.
  *
- * @throws LogUnavailable when no broker answers or a topic is missing; says what to do
+ * @throws LogUnavailable when no broker answers or a topic is missing, for longer than `kafka.startTimeoutMs`; says what to do
  */
-export async function openClusterLog({ config, clock, logger, metrics }: Base, parts: Parts): Promise<ClusterLog> {
+export async function openClusterLog(base: Base, parts: Parts): Promise<ClusterLog> {
+  const { config, clock, logger, metrics } = base;
   const options = kafkaOptions(config, logger);
   const appendSeconds = metrics.histogram({
     name: 'angarium_log_append_seconds',
     help: 'Time from the first append of a batch until the batch is durable.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20],
   });
-  const log = await openKafkaLog({ ...options, incarnationOf, observe: ({ appendMs }) => appendSeconds.observe(appendMs / 1000) });
+  const observe = ({ appendMs }: { readonly appendMs: number }) => appendSeconds.observe(appendMs / 1000);
+  const log = await openWithin(base, { ...options, incarnationOf, observe }, parts);
   parts.add('log', () => log.close());
   let problems: readonly string[] = ['log: the topics are not checked yet'];
   let callOff = () => {};

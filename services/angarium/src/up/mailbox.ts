@@ -19,6 +19,7 @@ export async function runMailbox(config: Config, write: (text: string) => void):
   parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
   try {
+    const health = await startHealth(base, parts);
     const tls = config.rpcTls;
     const directory = await connectDirectory({ address: config.mailbox.directory, tls, timeoutMs: DIRECTORY_TIMEOUT_MS });
     parts.add('directory client', async () => directory.close());
@@ -26,8 +27,8 @@ export async function runMailbox(config: Config, write: (text: string) => void):
     const onFault = (error: unknown) => base.logger.error({ reason: String(error) }, 'rpc.call.failed');
     const server = await serveRpc({ address: config.mailbox.rpcListen, services: { mailbox: store.mailbox }, onFault, tls });
     parts.add('rpc', () => server.close());
-    const metrics = await startHealth(base, store.notReady, parts);
-    base.logger.info({ ...store.addresses, metrics, rpc: config.mailbox.rpcListen, pid: process.pid }, 'process.ready');
+    health.started(store);
+    base.logger.info({ ...store.addresses, metrics: health.address, rpc: config.mailbox.rpcListen, pid: process.pid }, 'process.ready');
     write(`mailbox: deliveries at ${config.mailbox.rpcListen}, directory at ${config.mailbox.directory}\n`);
   } catch (error) {
     await parts.stop();

@@ -101,7 +101,9 @@ export async function runRole(role: Role, config: Config): Promise<void> {
   parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
   try {
-    const { log, notReady } = await openClusterLog(base, parts);
+    const health = await startHealth(base, parts);
+    const shared = await openClusterLog(base, parts);
+    const { log } = shared;
     const { blobFolder, dataFolder } = config;
     const isShared = blobFolder !== '';
     // All processes of the cluster have this owner.
@@ -111,8 +113,8 @@ export async function runRole(role: Role, config: Config): Promise<void> {
     const tables = await openLaneTables(log, config);
     parts.add('lane tables', () => tables.close());
     const started = await ROLES[role]({ base, parts, log, blobs, tables });
-    const metrics = await startHealth(base, () => [...notReady(), ...opened.notReady(), ...started.notReady()], parts);
-    base.logger.info({ role, ...started.addresses, metrics, pid: process.pid }, 'process.ready');
+    health.started(shared, opened, started);
+    base.logger.info({ role, ...started.addresses, metrics: health.address, pid: process.pid }, 'process.ready');
   } catch (error) {
     await parts.stop();
     throw error;

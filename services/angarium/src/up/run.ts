@@ -3,7 +3,7 @@ import { createBase } from './deps.ts';
 import { firstAccount, firstCommands } from './first-account.ts';
 import { openFolder } from './format.ts';
 import { createParts, runUntilSignal } from './shutdown.ts';
-import { startAll } from './start.ts';
+import { startAll, startHealth } from './start.ts';
 
 /**
  * `angarium up`: all services in this process over the embedded log. Resolves after SIGTERM or SIGINT and an orderly
@@ -18,12 +18,14 @@ export async function runAll(config: Config, write: (text: string) => void): Pro
   parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
   try {
-    const { directory, admin, addresses } = await startAll(base, parts);
+    const health = await startHealth(base, parts);
+    const { directory, admin, addresses, services } = await startAll(base, parts);
     const account = await firstAccount(config, directory, admin);
     const [submission] = addresses.submission;
     const [pop3s] = addresses.pop3s;
     if (account && submission && pop3s) write(firstCommands(account, submission, pop3s));
-    base.logger.info({ ...addresses, pid: process.pid }, 'process.ready');
+    health.started(...services);
+    base.logger.info({ ...addresses, metrics: health.address, pid: process.pid }, 'process.ready');
   } catch (error) {
     await parts.stop();
     throw error;

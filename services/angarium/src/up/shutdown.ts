@@ -3,17 +3,22 @@ import type { Logger } from '@angarium/runtime';
 /** What was started, to be stopped in the opposite order. */
 export interface Parts {
   add(name: string, stop: () => Promise<void>): void;
+  /** From the moment `stop` is called. */
+  isStopping(): boolean;
   /** Stops every part, the last one started first; one that fails does not keep the others running. */
   stop(): Promise<void>;
 }
 
 export function createParts(logger: Logger): Parts {
+  let isStopping = false;
   const started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
   return {
     add: (name, stop) => {
       started.push({ name, stop });
     },
+    isStopping: () => isStopping,
     stop: async () => {
+      isStopping = true;
       for (const { name, stop } of started.splice(0).toReversed()) {
         try {
           await stop();

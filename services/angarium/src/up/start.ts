@@ -17,9 +17,8 @@ export interface Running {
   readonly directory: Directory;
   readonly admin: DirectoryAdmin;
   /** "host:port" by listener. */
-  readonly addresses: Readonly<Record<'mx' | 'submission' | 'submissions' | 'pop3' | 'pop3s', readonly string[]>> & {
-    readonly metrics: string;
-  };
+  readonly addresses: Readonly<Record<'mx' | 'submission' | 'submissions' | 'pop3' | 'pop3s', readonly string[]>>;
+  readonly services: readonly { notReady: NotReady }[];
 }
 
 type NotReady = () => readonly string[];
@@ -42,11 +41,29 @@ export async function serve({ logger, config }: Base, address: string, services:
   parts.add(`rpc ${address}`, () => server.close());
 }
 
-export async function startHealth({ config, metrics }: Base, notReady: NotReady, parts: Parts): Promise<string> {
+export interface Health {
+  /** "host:port" of /metrics, /livez and /readyz. */
+  readonly address: string;
+  /** What the process has started: it is ready when none of them has a reason against it. */
+  started(...services: readonly { notReady: NotReady }[]): void;
+}
+
+/**
+ * Serves health before anything else and until everything else has stopped: a process that waits for its log, or drains, is
+ * alive and not ready.
+ */
+export async function startHealth({ config, metrics }: Base, parts: Parts): Promise<Health> {
   const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(config.metrics.listen) ?? [];
+  let services: readonly { notReady: NotReady }[] = [{ notReady: () => ['the process is starting'] }];
+  const notReady = () => (parts.isStopping() ? ['the process is stopping'] : services.flatMap((service) => service.notReady()));
   const health = await serveHealth({ host: host.replace(/^\[|\]$/g, ''), port: Number(port), metrics, notReady });
   parts.add('health', () => health.close());
-  return `${host}:${health.port}`;
+  return {
+    address: `${host}:${health.port}`,
+    started: (...all) => {
+      services = all;
+    },
+  };
 }
 
 /**
@@ -92,8 +109,6 @@ export async function startAll(base: Base, parts: Parts): Promise<Running> {
   await ingress.start();
   draining.push(ingress);
 
-  const all = [opened, routing, store, delivery, ingress];
-  const metrics = await startHealth(base, () => all.flatMap((service) => service.notReady()), parts);
   const addresses = { ...ingress.addresses, ...store.addresses };
-  return { directory, admin, addresses: { ...addresses, metrics } };
+  return { directory, admin, addresses, services: [opened, routing, store, delivery, ingress] };
 }
