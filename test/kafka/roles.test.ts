@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { type Angarium, accounting, makeFolder, merge, type Role, startAngarium, type Tree, until } from '../e2e/angarium.ts';
 import { startLoad } from '../e2e/load.ts';
 import { openSession } from '../e2e/session.ts';
+import { startSmtpHost } from '../fixtures/smtp-host.ts';
 import { createCommand } from './command.ts';
 import { hasBrokers, useBrokers } from './fixtures.ts';
 
@@ -117,6 +118,32 @@ if (hasBrokers('the roles over Kafka')) {
       const { queued, difference } = await accounting(one('delivery-2'));
       return queued === 0 && difference === 0 ? true : undefined;
     }, 60_000);
+  });
+
+  test('a worker that is stopped waits for a reply within the grace, beyond the length of a stop: the message is sent once', {
+    timeout: 120_000,
+  }, async (t) => {
+    const slow = await startSmtpHost({ dotMs: 8000 });
+    t.after(() => slow.close());
+    await one('routing').command(['transport', 'add', 'slow.test', 'smarthost', `127.0.0.1:${slow.port}`, '--tls', 'never']);
+    await one('routing').command(['alias', 'add', 'slow@angarium.test', 'one@slow.test']);
+    await one('delivery-2').stop();
+    running.delete('delivery-2');
+    await start('delivery', 'delivery-3', { stopMs: '3s' });
+    await until(async () => ((await one('delivery-3').metric('angarium_delivery_lanes_live')) === 4 ? true : undefined), 30_000);
+    const load = startLoad({
+      ...{ address: one('ingress').addresses.mx[0] ?? '', sessions: 1, recipient: () => 'slow@angarium.test', name: 'slow', messages: 1 },
+    });
+    await until(async () => (slow.messages.length === 1 ? true : undefined), 30_000);
+    await start('delivery', 'delivery-4');
+    assert.equal(await one('delivery-3').stop(), 0);
+    running.delete('delivery-3');
+    await load.stop();
+    await until(async () => {
+      const { queued, difference } = await accounting(one('delivery-4'));
+      return queued === 0 && difference === 0 ? true : undefined;
+    }, 60_000);
+    assert.equal(slow.messages.length, 1);
   });
 
   test('SIGTERM ends each role with 0', async () => {

@@ -11,6 +11,11 @@ import { address, atLeastOne, durationMs, octets } from './units.ts';
 export const configSchema = z.strictObject({
   hostname: z.string().default('localhost').describe('Our name in greetings, EHLO and Received fields.'),
   dataFolder: z.string().default('./data').describe('Folder of log, blobs, directory and mailboxes on one machine.'),
+  stopMs: durationMs
+    .default(30_000)
+    .describe(
+      'Longest orderly stop; a delivery worker of a cluster then still waits for replies, for delivery.graceMs. What is cut off is done again.',
+    ),
   tls: z
     .strictObject({
       certificateFile: z.string().optional().describe('Certificate chain, PEM. Reloaded when the file changes.'),

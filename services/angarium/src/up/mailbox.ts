@@ -34,5 +34,5 @@ export async function runMailbox(config: Config, write: (text: string) => void):
     await parts.stop();
     throw error;
   }
-  await runUntilSignal(parts, base.logger);
+  await runUntilSignal(parts, base.logger, config.stopMs);
 }

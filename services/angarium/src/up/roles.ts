@@ -119,5 +119,7 @@ export async function runRole(role: Role, config: Config): Promise<void> {
     await parts.stop();
     throw error;
   }
-  await runUntilSignal(parts, base.logger);
+  // Its lanes are with others by then, and what was sent may still be answered.
+  const graceMs = role === 'delivery' ? config.delivery.graceMs : 0;
+  await runUntilSignal(parts, base.logger, config.stopMs + graceMs);
 }

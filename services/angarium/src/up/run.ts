@@ -30,5 +30,5 @@ export async function runAll(config: Config, write: (text: string) => void): Pro
     await parts.stop();
     throw error;
   }
-  await runUntilSignal(parts, base.logger);
+  await runUntilSignal(parts, base.logger, config.stopMs);
 }

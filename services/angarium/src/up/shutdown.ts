@@ -31,15 +31,13 @@ export function createParts(logger: Logger): Parts {
   };
 }
 
-/** Longest orderly stop; the log replays whatever it cuts off. */
-const STOP_WITHIN_MS = 30_000;
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Waits for SIGTERM or SIGINT, then stops the parts: the process then ends with 0 when all stopped in time. A second
- * signal ends it at once.
+ * Waits for SIGTERM or SIGINT, then stops the parts: the process then ends with 0 when all stopped within `stopMs`, else with 1;
+ * the log replays whatever was cut off. A second signal ends it at once.
  */
-export async function runUntilSignal(parts: Parts, logger: Logger): Promise<void> {
+export async function runUntilSignal(parts: Parts, logger: Logger, stopMs: number): Promise<void> {
   // Signal handlers do not keep the event loop alive by themselves.
   const alive = setInterval(() => {}, 2 ** 30);
   const signal = await new Promise<string>((resolve) => {
@@ -47,7 +45,7 @@ export async function runUntilSignal(parts: Parts, logger: Logger): Promise<void
   });
   for (const name of SIGNALS) process.once(name, () => process.exit(1));
   logger.info({ signal }, 'process.stopping');
-  const late = setTimeout(() => process.exit(1), STOP_WITHIN_MS);
+  const late = setTimeout(() => process.exit(1), stopMs);
   await parts.stop();
   clearTimeout(late);
   clearInterval(alive);
