@@ -1,11 +1,12 @@
 // Fetches the programs that tests use beyond Node into .cache/tools: swaks, Postfix's smtp-source and smtp-sink, Kafka's jars,
-// an S3 server.
+// an S3 server, and what the chart is tested with.
 // Nothing is installed on the machine: the packages are only unpacked. What cannot be had is said loudly; the tests
 // that need it fail in CI and are left out elsewhere.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchKafka } from './kafka/jars.mjs';
+import { fetchChartTools } from './kubernetes/chart-tools.mjs';
 import { fetchS3 } from './s3/gateway.mjs';
 
 const folder = new URL('../.cache/tools', import.meta.url).pathname;
@@ -47,6 +48,7 @@ function wrap(name, path) {
 
 fetchKafka();
 fetchS3();
+fetchChartTools();
 if (Object.keys(PROGRAMS).every((name) => existsSync(join(bin, name)))) process.exit(0);
 try {
   mkdirSync(bin, { recursive: true });

@@ -1,7 +1,18 @@
 // Puts together the file system of the image: `node deploy/image/stage.mjs <folder>` makes <folder>/root, and beside it the
 // Dockerfile. Any builder makes the image from that folder, and needs no network for it.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 const source = new URL('../..', import.meta.url).pathname;
@@ -14,7 +25,8 @@ const USER = 65_532;
 
 function stageApp(app) {
   mkdirSync(app, { recursive: true });
-  for (const folder of FOLDERS) cpSync(join(source, folder), join(app, folder), { recursive: true, filter: (path) => !LEFT_OUT.test(path) });
+  for (const folder of FOLDERS)
+    cpSync(join(source, folder), join(app, folder), { recursive: true, filter: (path) => !LEFT_OUT.test(path) });
   for (const file of ['package.json', 'package-lock.json', '.npmrc']) copyFileSync(join(source, file), join(app, file));
   // The lock names all workspaces, also those that stay behind.
   for (const workspace of ['deploy', 'test']) {

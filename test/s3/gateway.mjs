@@ -1,39 +1,15 @@
-// Builds the S3 server of the tests, versitygw, into .cache/tools through Go. A finished program is used as it is: no network, no Go.
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+// Builds the S3 server of the tests, versitygw, into .cache/tools.
+import { fetchGoProgram, reasonOf } from '../fixtures/go-programs.mjs';
 
 export const GATEWAY_VERSION = '1.8.0';
-
-/** A build from nothing takes a minute and a half. */
-const BUILD_WITHIN_MS = 300_000;
-
-const cache = new URL('../../.cache/tools', import.meta.url).pathname;
 
 /**
  * Path of the program; built when it is not there.
  *
  * @throws when Go is missing or cannot reach its proxy
  */
-export function fetchGateway() {
-  const program = join(cache, 'bin', `versitygw-${GATEWAY_VERSION}`);
-  if (existsSync(program)) return program;
-  const unfinished = join(cache, `versitygw.${process.pid}`);
-  mkdirSync(unfinished, { recursive: true });
-  mkdirSync(join(cache, 'bin'), { recursive: true });
-  try {
-    execFileSync('go', ['install', `github.com/versity/versitygw/cmd/versitygw@v${GATEWAY_VERSION}`], {
-      env: { ...process.env, GOBIN: unfinished, CGO_ENABLED: '0' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-      encoding: 'utf8',
-      timeout: BUILD_WITHIN_MS,
-    });
-    renameSync(join(unfinished, 'versitygw'), program);
-  } finally {
-    rmSync(unfinished, { recursive: true, force: true });
-  }
-  return program;
-}
+export const fetchGateway = () =>
+  fetchGoProgram({ name: 'versitygw', module: 'github.com/versity/versitygw/cmd/versitygw', version: GATEWAY_VERSION });
 
 /** Why the server cannot run here; undefined when it can. */
 export function gatewayMissing() {
@@ -41,7 +17,7 @@ export function gatewayMissing() {
     fetchGateway();
     return undefined;
   } catch (error) {
-    return (error.stderr?.trim() || error.message).split('\n').at(-1);
+    return reasonOf(error);
   }
 }
 
