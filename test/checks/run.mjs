@@ -5,7 +5,7 @@ const root = new URL('../..', import.meta.url).pathname;
 const CHECKS = {
   types: ['tsc', '-p', 'tsconfig.base.json'],
   format: ['biome', 'check', '--error-on-warnings', '.'],
-  lint: ['eslint', '-c', 'test/checks/eslint.config.mjs', '--max-warnings=0', 'libs', 'services', 'test'],
+  lint: ['eslint', '-c', 'test/checks/eslint.config.mjs', '--max-warnings=0', 'libs', 'services', 'test', 'deploy'],
   architecture: ['node', 'test/checks/architecture.mjs'],
   unused: ['knip', '--treat-config-hints-as-errors'],
   proto: ['buf', 'lint', 'proto'],
