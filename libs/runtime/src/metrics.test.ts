@@ -43,5 +43,28 @@ test('an unknown label, an unknown value and a count below zero are range errors
   assert.throws(() => counter.inc({ kind: 'example.com' }), RangeError);
   assert.throws(() => counter.inc({ other: 'good' }), RangeError);
   assert.throws(() => counter.inc({ kind: 'good' }, -1), RangeError);
-  assert.doesNotMatch((await metrics.scrape()).text, /^angarium_test_a_total\{/m);
+  assert.doesNotMatch((await metrics.scrape()).text, /^angarium_test_a_total.* [^0]/m);
+});
+
+test('a counter is there for each combination of its labels before anything is counted', async () => {
+  const metrics = createMetrics({ withProcess: false });
+  metrics.counter({ name: 'angarium_test_a_total', help: 'A.', labels: VALUES });
+  assert.equal((await metrics.scrape()).text.match(/^angarium_test_a_total\{.*\} 0$/gm)?.length, 6);
+});
+
+test('a gauge that is read gives up the labels that are no longer there', async () => {
+  const metrics = createMetrics({ withProcess: false });
+  let lanes = ['3', '7'];
+  metrics.gaugeOf({ name: 'angarium_test_epoch', help: 'E.', labels: { lane: ['3', '7'] } }, () =>
+    lanes.map((lane) => [5, { lane }] as const),
+  );
+  assert.match((await metrics.scrape()).text, /^angarium_test_epoch\{lane="3"\} 5\nangarium_test_epoch\{lane="7"\} 5$/m);
+  lanes = ['7'];
+  assert.doesNotMatch((await metrics.scrape()).text, /lane="3"/);
+});
+
+test('a scrape fails, and does not grow, when a gauge reads a label that is not listed', async () => {
+  const metrics = createMetrics({ withProcess: false });
+  metrics.gaugeOf({ name: 'angarium_test_epoch', help: 'E.', labels: { lane: ['3'] } }, () => [[5, { lane: 'example.com' }]]);
+  await assert.rejects(metrics.scrape(), RangeError);
 });

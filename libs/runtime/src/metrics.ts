@@ -13,7 +13,7 @@ export interface MetricDefinition {
 export interface HistogramDefinition extends MetricDefinition {
   readonly buckets: readonly number[];
 }
-type Labels = Readonly<Record<string, string>>;
+export type Labels = Readonly<Record<string, string>>;
 export interface Counter {
   inc(labels?: Labels, by?: number): void;
 }
@@ -23,11 +23,13 @@ export interface Gauge {
 export interface Histogram {
   observe(value: number, labels?: Labels): void;
 }
+/** What a gauge reads: a value, or one for each combination of its labels; those that it leaves out are not exported. */
+export type Reading = number | readonly (readonly [value: number, labels: Labels])[];
 export interface Metrics {
   counter(definition: MetricDefinition): Counter;
   gauge(definition: MetricDefinition): Gauge;
   /** `read` is called at each scrape. */
-  gaugeOf(definition: MetricDefinition, read: () => number): void;
+  gaugeOf(definition: MetricDefinition, read: () => Reading): void;
   histogram(definition: HistogramDefinition): Histogram;
   /** Exposition format of Prometheus, and its content type. */
   scrape(): Promise<{ readonly contentType: string; readonly text: string }>;
@@ -74,6 +76,30 @@ function createSums({ name, labels: known = {} }: MetricDefinition) {
   };
 }
 
+function combinations(labels: MetricDefinition['labels'] = {}): readonly Labels[] {
+  return Object.entries(labels).reduce<readonly Labels[]>(
+    (all, [label, values]) => all.flatMap((one) => values.map((value) => ({ ...one, [label]: value }))),
+    [{}],
+  );
+}
+
+/** Guards the promise of the definition: series stay bounded whatever a caller passes. */
+function checked({ name, labels: known = {} }: MetricDefinition, given: Labels): Labels {
+  for (const [label, value] of Object.entries(given)) {
+    if (!known[label]?.includes(value)) throw new RangeError(`${name}: label ${label} has no value ${JSON.stringify(value)}`);
+  }
+  return given;
+}
+
+function setAll(gauge: PromGauge, definition: MetricDefinition, reading: Reading): void {
+  if (typeof reading === 'number') {
+    gauge.set(reading);
+    return;
+  }
+  gauge.reset();
+  for (const [value, labels] of reading) gauge.set(checked(definition, labels), value);
+}
+
 /** Metrics of one process. Asking twice for one name gives the same metric: parts of one service may share it. */
 export function createMetrics(options: { readonly withProcess: boolean }): Metrics {
   const registry = new Registry();
@@ -83,13 +109,6 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
     const found = (known.get(definition.name) as T | undefined) ?? create();
     known.set(definition.name, found);
     return found;
-  };
-  /** Guards the promise of the definition: series stay bounded whatever a caller passes. */
-  const checked = ({ name, labels: known = {} }: MetricDefinition, given: Labels): Labels => {
-    for (const [label, value] of Object.entries(given)) {
-      if (!known[label]?.includes(value)) throw new RangeError(`${name}: label ${label} has no value ${JSON.stringify(value)}`);
-    }
-    return given;
   };
   const base = (definition: MetricDefinition) => ({
     name: definition.name,
@@ -101,12 +120,14 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
     counter: (definition) =>
       once(definition, () => {
         const sums = createSums(definition);
-        new PromCounter({
+        const counter = new PromCounter({
           ...base(definition),
           collect() {
             sums.take((labels, by) => this.inc(labels, by));
           },
         });
+        // There from the start: a rate does not see the count that a series begins with.
+        for (const labels of combinations(definition.labels)) counter.inc(labels, 0);
         return { inc: (labels: Labels = {}, by = 1) => sums.add(labels, by) };
       }),
     gauge: (definition) =>
@@ -121,7 +142,7 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
           new PromGauge({
             ...base(definition),
             collect() {
-              this.set(read());
+              setAll(this, definition, read());
             },
           }),
       );
