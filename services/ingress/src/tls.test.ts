@@ -37,7 +37,7 @@ test('what was known of the client before the handshake is forgotten', async (t)
     contentOf((await server.accepted())[0]),
     /^Received: from again \(.*\r\n\tby mx\.test with ESMTPS\r\n\t\(TLSv1\.3 \w+\)\r\n/,
   );
-  assert.equal(await server.metric('angarium_ingress_tls_sessions_total{listener="mx"}'), 1);
+  assert.equal(await server.metric('angarium_ingress_tls_sessions_total{listener="mx",version="TLSv1.3"}'), 1);
   assert.equal(await server.metric('angarium_ingress_messages_total{listener="mx",tls="yes"}'), 1);
   client.destroy();
 });
@@ -89,6 +89,7 @@ test('TLS 1.2 is taken, 1.1 is not', async (t) => {
       socket.once('error', () => resolve('refused'));
     });
   assert.deepEqual([await handshake('TLSv1.1'), await handshake('TLSv1.2')], ['refused', 'TLSv1.2']);
+  assert.equal(await server.metric('angarium_ingress_tls_sessions_total{listener="submissions",version="TLSv1.2"}'), 1);
 });
 
 test('a handshake that does not end is cut off', async (t) => {

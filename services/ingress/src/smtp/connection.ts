@@ -7,6 +7,7 @@ import type { Core } from '../core.ts';
 import type { Listener } from '../deps.ts';
 import { acceptMessage, type Tls } from '../message/accept.ts';
 import { Body } from '../message/body.ts';
+import { tlsVersion } from '../meters.ts';
 import { REFUSALS, reasonOf } from '../replies.ts';
 import { type Action, answerCommand, decodeCommand, isBase64 } from '../session/commands.ts';
 import { type Client, createDialog, type Dialog, endTransaction } from '../session/dialog.ts';
@@ -60,7 +61,7 @@ export class IngressConnection extends SMTPConnection {
     this.startedMs = core.clock.nowMs();
     this.waitingSinceMs = this.startedMs;
     core.meters.sessions.inc({ listener });
-    if (this.secure) core.meters.tlsSessions.inc({ listener });
+    if (this.secure) this.countTls();
   }
 
   /** No wait for early talkers, no reverse lookup: the greeting goes out at once. */
@@ -140,7 +141,7 @@ export class IngressConnection extends SMTPConnection {
     this.wait('handshake');
     this._socket.allowHalfOpen = false;
     super.upgrade(callback, () => {
-      this.core.meters.tlsSessions.inc({ listener });
+      this.countTls();
       this.wait('command');
       secureCallback?.();
     });
@@ -268,6 +269,10 @@ export class IngressConnection extends SMTPConnection {
   private tls(): Tls | undefined {
     if (!(this._socket instanceof TLSSocket)) return undefined;
     return { version: this._socket.getProtocol() ?? 'TLS', cipher: this._socket.getCipher()?.name ?? 'unknown' };
+  }
+
+  private countTls(): void {
+    this.core.meters.tlsSessions.inc({ listener: this.dialog.listener, version: tlsVersion(this.tls()?.version) });
   }
 
   private answer(reply: SmtpReply): void {
