@@ -1,5 +1,5 @@
 import type { Placement } from '@angarium/rpc';
-import type { Metrics } from '@angarium/runtime';
+import { type Metrics, type MetricTable, registerGauges, registerMeters } from '@angarium/runtime';
 import { DEAD_REASONS, type DeadReason } from './accepted.ts';
 import { PLACEMENT_NAMES } from './placements.ts';
 
@@ -16,37 +16,54 @@ export interface Meters {
   inlinedInstead(): void;
 }
 
-export function createMeters(metrics: Metrics, read: { readonly lagSeconds: () => number; readonly halted: () => number }): Meters {
-  const messages = metrics.counter({
+const METERS = {
+  messages: {
+    kind: 'counter',
     name: 'angarium_routing_messages_total',
     help: 'Messages whose recipients are durable in their lanes.',
     labels: { topic: ['mail.in', 'mail.in.bulk'] },
-  });
-  const recipients = metrics.counter({
+  },
+  recipients: {
+    kind: 'counter',
     name: 'angarium_routing_recipients_total',
     help: 'Recipients after expansion, by where they go or why they cannot.',
     labels: { placement: [...PLACEMENT_NAMES.values()] },
-  });
-  const expansions = metrics.counter({ name: 'angarium_routing_expansions_total', help: 'Forward-paths asked of the directory.' });
-  const dead = metrics.counter({
+  },
+  expansions: { kind: 'counter', name: 'angarium_routing_expansions_total', help: 'Forward-paths asked of the directory.' },
+  dead: {
+    kind: 'counter',
     name: 'angarium_routing_dead_total',
     help: 'Records of mail.in that could not be handled; each has a reference in mail.dead.',
     labels: { reason: DEAD_REASONS },
-  });
-  const stalls = metrics.counter({
+  },
+  stalls: {
+    kind: 'counter',
     name: 'angarium_routing_stalls_total',
     help: 'Attempts that failed and are repeated until they work.',
     labels: { cause: STALLS },
-  });
-  const inlined = metrics.counter({
+  },
+  inlined: {
+    kind: 'counter',
     name: 'angarium_routing_blobs_inlined_total',
     help: 'Bodies copied into every lane because the blob store did not take them.',
-  });
-  metrics.gaugeOf({ name: 'angarium_routing_lag_seconds', help: 'Age of the oldest message in hand.' }, read.lagSeconds);
-  metrics.gaugeOf(
-    { name: 'angarium_routing_halted_partitions', help: 'Partitions that stand still because records are missing.' },
-    read.halted,
-  );
+  },
+} as const satisfies MetricTable;
+
+const GAUGES = {
+  lagSeconds: { kind: 'gauge', name: 'angarium_routing_lag_seconds', help: 'Age of the oldest message in hand.' },
+  halted: {
+    kind: 'gauge',
+    name: 'angarium_routing_halted_partitions',
+    help: 'Partitions that stand still because records are missing.',
+  },
+} as const satisfies MetricTable;
+
+/** Everything that routing exports. */
+export const ROUTING_METRICS: readonly MetricTable[] = [METERS, GAUGES];
+
+export function createMeters(metrics: Metrics, reads: Readonly<Record<keyof typeof GAUGES, () => number>>): Meters {
+  registerGauges(metrics, GAUGES, reads);
+  const { messages, recipients, expansions, dead, stalls, inlined } = registerMeters(metrics, METERS);
   return {
     routed: (topic, count) => messages.inc({ topic }, count),
     placed: (placements) => {
