@@ -37,7 +37,11 @@ export function createMailbox(deps: MailboxDeps): MailboxService {
   const database = deps.database.db;
   const shared = { config: config.mailbox, clock, logger, database, blobs };
   let isServing = false;
-  const meters = createMeters(deps.metrics, { connections: () => pop3.connections, unstoredOctets: () => deliverer.unstoredOctets });
+  const meters = createMeters(deps.metrics, {
+    connections: () => pop3.connections,
+    sessions: () => pop3.sessions,
+    unstoredOctets: () => deliverer.unstoredOctets,
+  });
   const deliverer: Deliverer = createDeliverer({
     ...shared,
     meters,

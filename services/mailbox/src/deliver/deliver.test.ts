@@ -289,8 +289,11 @@ sqliteTest('a commit is synchronous: the write-ahead log is synced before it is 
 
 test('results and totals are counted', async () => {
   const box = await start();
-  await box.deliver({ queueId: 'q1', recipients: to(ANN, 'nobody@example.org') });
+  const content = Buffer.from('Subject: x\r\n\r\n');
+  await box.deliver({ queueId: 'q1', content, recipients: to(ANN, 'nobody@example.org') });
   const { text } = await box.metrics.scrape();
+  assert.match(text, /^angarium_mailbox_stored_octets_total 14$/m);
+  assert.match(text, /^angarium_mailbox_delivery_seconds_count 1$/m);
   assert.match(text, /angarium_mailbox_deliveries_total\{result="stored"\} 1/);
   assert.match(text, /angarium_mailbox_deliveries_total\{result="no_such_account"\} 1/);
 });

@@ -77,13 +77,15 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
       deliver: async (request) => {
         if (isDraining) throw new Unavailable('the mailbox service is stopping');
         if (!QUEUE_ID.test(request.queueId)) throw new Refused('invalid', 'a queue id is 1 to 64 letters and digits');
+        const startedMs = performance.now();
         const results = deliver(request);
         unanswered.add(results);
         try {
           return { id: request.id, results: await results };
         } finally {
           unanswered.delete(results);
-          for (const result of await results.catch(() => [])) deps.meters.delivered(result);
+          const octets = request.content.length;
+          deps.meters.delivered(await results.catch(() => []), { octets, ms: performance.now() - startedMs });
         }
       },
     },

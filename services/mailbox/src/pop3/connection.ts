@@ -31,6 +31,7 @@ export interface Connection {
   isBusy: boolean;
   /** Set: ends after the running command. */
   isStopping: boolean;
+  isLoggedIn: boolean;
   destroy(end: SessionEnd): void;
   /** Resolves when the session is over, its maildrop free and the socket closed. */
   readonly done: Promise<void>;
@@ -41,7 +42,7 @@ interface Running {
   readonly wire: Wire;
   readonly client: string;
   readonly session: Pop3Session;
-  readonly connection: { deadlineMs: number; isBusy: boolean; isStopping: boolean };
+  readonly connection: { deadlineMs: number; isBusy: boolean; isStopping: boolean; isLoggedIn: boolean };
   account: string | undefined;
   hold: Hold | undefined;
   maildrop: Maildrop | undefined;
@@ -57,7 +58,7 @@ export interface ConnectionOptions {
 export function startConnection(deps: ConnectionDeps, { wire, client, isTls }: ConnectionOptions): Connection {
   const { config, clock, meters, logger } = deps;
   const nowMs = clock.nowMs();
-  const state = { deadlineMs: nowMs, isBusy: true, isStopping: false };
+  const state = { deadlineMs: nowMs, isBusy: true, isStopping: false, isLoggedIn: false };
   const session = createPop3Session({ ...config, isSecure: isTls });
   const running: Running = { deps, wire, client, session, connection: state, account: undefined, hold: undefined, maildrop: undefined };
   let forcedEnd: SessionEnd | undefined;
@@ -221,6 +222,7 @@ async function takeMaildrop(running: Running, account: string): Promise<LoginRes
   }
   running.hold = hold;
   running.account = account;
+  running.connection.isLoggedIn = true;
   deps.meters.loggedIn('accepted');
   deps.logger.info({ client, account, messages: running.maildrop.listing.uids.length }, 'mailbox.login.accepted');
   return { is: 'open', listing: running.maildrop.listing };

@@ -100,6 +100,7 @@ test('one session has a maildrop; the next may have it when that one is over', a
   await start();
   const first = await login();
   await assert.rejects(login(), /\[IN-USE\]/);
+  assert.equal(await metric(/pop3_sessions (\d+)/), 1);
   assert.equal(await first.ask('QUIT'), '+OK bye');
   const second = await login();
   second.destroy();

@@ -14,6 +14,8 @@ export interface Pop3Server {
   stop(): Promise<void>;
   readonly addresses: { readonly pop3: readonly string[]; readonly pop3s: readonly string[] };
   readonly connections: number;
+  /** Those that are logged in. */
+  readonly sessions: number;
 }
 
 interface State {
@@ -41,6 +43,9 @@ export function createPop3Server(deps: Pop3Deps): Pop3Server {
     addresses: state.addresses,
     get connections() {
       return state.connections.size;
+    },
+    get sessions() {
+      return [...state.connections.keys()].filter(({ isLoggedIn }) => isLoggedIn).length;
     },
     start: () => start(state),
     stop: () => stop(state),
