@@ -187,6 +187,48 @@ test('the census knows what waits for its time, for a site, for its turn and for
   assert.equal(s.scheduler.oldestMs(), 0);
 });
 
+test('recipients are counted by the age of their units, wherever those wait, each once', () => {
+  const s = setUp();
+  s.offer(s.unit('new', { cost: 3, ageMs: 90 }));
+  s.offer(s.unit('at the edge', { cost: 5, ageMs: 80 }), { dueAtMs: 500 });
+  const old = s.offer(s.unit('old', { cost: 7, ageMs: 79 }));
+  s.offer(s.unit('oldest', { cost: 11, ageMs: -1 }), { site: 'other' });
+  assert.deepEqual(s.scheduler.countAges([20, 100], 100), [8, 7, 11]);
+  s.scheduler.shrink(old.number, 1);
+  s.scheduler.remove(0, 100);
+  assert.deepEqual(s.scheduler.countAges([20, 100], 100), [5, 1, 11]);
+});
+
+test('a million units are counted by their age before a process that looks after others would notice', () => {
+  const { scheduler } = setUp();
+  for (let unit = 0; unit < 1_000_000; unit++)
+    scheduler.offer(
+      unit,
+      {
+        pool: 'smtp',
+        site: `s${unit % 100_000}`,
+        title: '',
+        tenant: 't',
+        priority: 0,
+        ageMs: unit,
+        recipients: 1,
+        dueAtMs: 2e6,
+        waitsForSite: false,
+      },
+      0,
+    );
+  const times = Array.from({ length: 7 }, () => {
+    const startedMs = performance.now();
+    const counts = scheduler.countAges([300_000, 400_000, 500_000, 600_000, 700_000], 1_000_000);
+    assert.equal(
+      counts.reduce((sum, count) => sum + count, 0),
+      1_000_000,
+    );
+    return performance.now() - startedMs;
+  });
+  assert.ok(Math.min(...times) < 20, `${times.map((ms) => ms.toFixed(1)).join(', ')} ms`);
+});
+
 test('a suspension of one domain or tenant does not hold the others back', () => {
   const s = setUp();
   s.scheduler.suspend('domain:d', 0);

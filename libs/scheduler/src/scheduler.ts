@@ -44,6 +44,11 @@ export interface Scheduler<PoolName extends string = string> {
   census(nowMs: number): Census;
   /** The least `ageMs` of all units; Infinity: none is held. Cost: one look at each. */
   oldestMs(): number;
+  /**
+   * Recipients of all units by age: up to each of the edges, which ascend, and beyond the last one. Cost: one look at each, some
+   * milliseconds for a million.
+   */
+  countAges(edgesMs: readonly number[], nowMs: number): readonly number[];
   /** About the least `ageMs` of what is ready at the site: of each tenant's next unit. Infinity: nothing is. */
   oldestReadyMs(key: string): number;
 }
@@ -98,6 +103,7 @@ export function createScheduler<PoolName extends string>(options: SchedulerOptio
       for (const site of sites.values()) for (const unit of site.units) oldest = Math.min(oldest, units.ageMs(unit));
       return oldest;
     },
+    countAges: units.countAges,
     oldestReadyMs(key) {
       const firsts = [...(sites.get(key)?.flows.values() ?? [])].map(({ ready }) => ready.first());
       return Math.min(...firsts.map((unit) => (unit === undefined ? Number.POSITIVE_INFINITY : units.ageMs(unit))));

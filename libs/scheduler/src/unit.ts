@@ -38,6 +38,8 @@ export interface UnitTable {
   recipients(unit: number): number;
   setRecipients(unit: number, recipients: number): void;
   waitsForSite(unit: number): boolean;
+  /** Recipients by age: up to each of the edges, which ascend, and beyond the last. Cost: one pass over the columns. */
+  countAges(edgesMs: readonly number[], nowMs: number): number[];
   /** Where it is in the heap, or the list, that it is in. */
   readonly places: Places<number>;
   /** By `dueAtMs`. */
@@ -113,6 +115,20 @@ function createFlowNumbers() {
   };
 }
 
+/** Not by `at`: a loop over a million that looks into one kind of array at each place takes a fifth of the time. */
+function countAges({ flow, ageMs, recipients }: ReturnType<typeof createColumns>, edgesMs: readonly number[], nowMs: number): number[] {
+  const edges = Float64Array.from(edgesMs, (edgeMs) => nowMs - edgeMs);
+  const counts = new Float64Array(edges.length + 1);
+  for (let unit = 0; unit < flow.length; unit++) {
+    if (flow[unit] === 0) continue;
+    const sinceMs = ageMs[unit] ?? 0;
+    let bucket = 0;
+    while (bucket < edges.length && sinceMs < (edges[bucket] ?? 0)) bucket++;
+    counts[bucket] = (counts[bucket] ?? 0) + (recipients[unit] ?? 0);
+  }
+  return [...counts];
+}
+
 export function createUnitTable(): UnitTable {
   const columns = createColumns();
   const flows = createFlowNumbers();
@@ -162,6 +178,7 @@ export function createUnitTable(): UnitTable {
     setRecipients(unit, recipients) {
       columns.recipients[unit] = recipients;
     },
+    countAges: (edgesMs, nowMs) => countAges(columns, edgesMs, nowMs),
     waitsForSite: (unit) => at(columns.waitsForSite, unit) === 1,
     places,
     createDueHeap: () => createHeap(isDueBefore, places),
