@@ -7,6 +7,7 @@ import { createHops, type Hops } from './hops.ts';
 import type { Lane } from './lane/lane.ts';
 import { createMeters, type Meters } from './meters.ts';
 import { reasonOf } from './pause.ts';
+import { providerNames } from './providers.ts';
 import { createQuota, type Quota } from './quota/quota.ts';
 import { type PoolName, poolsOf } from './sites.ts';
 import { createMailboxTransport } from './transport/mailbox.ts';
@@ -54,7 +55,7 @@ function createLimits({ cluster, ...deps }: DeliveryDeps, scheduler: () => Core[
 
 export function createCore(deps: DeliveryDeps): Core {
   const { config, log, blobs, random, logger } = deps;
-  const meters = createMeters(deps.metrics);
+  const meters = createMeters(deps.metrics, providerNames(config.delivery.limits));
   const transports = [...deps.transports, createMailboxTransport(deps.mailbox)];
   const units = createUnits(config.delivery);
   const unitDomain = (number: number) => domainOf(units.open(number)?.recipients[0]?.address ?? '');

@@ -1,4 +1,5 @@
 import type { Projection } from './accounting/projection.ts';
+import { countAges } from './ages.ts';
 import type { Control } from './control/control.ts';
 import type { Core } from './core.ts';
 import type { Lane } from './lane/lane.ts';
@@ -14,8 +15,9 @@ import { sweepBlobs } from './sweeper.ts';
 export interface Upkeep {
   start(): void;
   stop(): Promise<void>;
-  /** As of the last round. */
+  /** As of the last round; undefined: before the first. */
   readonly census: Census | undefined;
+  readonly ages: readonly number[] | undefined;
 }
 
 /** Each part for itself: what one cannot do now is tried again in the next round. */
@@ -66,9 +68,11 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
   let isStopped = false;
   let sweptAtMs = clock.nowMs();
   let census: Census | undefined;
+  let ages: readonly number[] | undefined;
 
   const tend = async (): Promise<void> => {
     census = takeCensus(core);
+    ages = countAges(core);
     await attempt(core, 'accounting', () => projection.keep());
     audit();
     if (!isStopped && isFirst(core)) await attempt(core, 'log', () => control.tend());
@@ -95,6 +99,9 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
     },
     get census() {
       return census;
+    },
+    get ages() {
+      return ages;
     },
   };
 }

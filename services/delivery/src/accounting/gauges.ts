@@ -1,5 +1,5 @@
 import type { AccountingReport } from '@angarium/lanes';
-import type { Metrics } from '@angarium/runtime';
+import type { Metrics, MetricTable } from '@angarium/runtime';
 
 const GAUGES = {
   accepted: 'Recipients of accepted messages.',
@@ -16,10 +16,13 @@ const GAUGES = {
 
 type Name = keyof typeof GAUGES;
 
+const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+export const ACCOUNTING_GAUGES: MetricTable = Object.fromEntries(
+  Object.entries(GAUGES).map(([name, help]) => [name, { kind: 'gauge', name: `angarium_accounting_${snake(name)}_recipients`, help }]),
+);
+
 /** The identity of promise 2 as gauges `angarium_accounting_*_recipients`; 0 while the lanes are replayed. */
 export function exportAccounting(metrics: Metrics, report: () => AccountingReport | undefined): void {
-  for (const [name, help] of Object.entries(GAUGES)) {
-    const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    metrics.gaugeOf({ name: `angarium_accounting_${snake}_recipients`, help }, () => report()?.[name as Name] ?? 0);
-  }
+  for (const [name, definition] of Object.entries(ACCOUNTING_GAUGES)) metrics.gaugeOf(definition, () => report()?.[name as Name] ?? 0);
 }

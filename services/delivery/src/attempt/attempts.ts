@@ -4,7 +4,7 @@ import type { Ticket, Verdict } from '@angarium/scheduler';
 import type { Core, Flight } from '../core.ts';
 import type { Route } from '../hops.ts';
 import type { Lane } from '../lane/lane.ts';
-import type { Fault } from '../meters.ts';
+import { type Fault, replyClass } from '../meters.ts';
 import { crash, reasonOf } from '../pause.ts';
 import { MAILBOX_SITE } from '../transport/mailbox.ts';
 import type { AttemptResult, Job, RemoteReply } from '../transport/port.ts';
@@ -93,6 +93,14 @@ const notOurs = ({ recipients }: Attempt): Ended => ({
   ...{ note: 'the lease of its lane was not valid', sealed: Promise.resolve() },
 });
 
+function countReplies({ meters }: Core, { plan: { provider } }: Route, { recipients, inDoubt }: AttemptResult): void {
+  const first = replyClass(recipients.at(-1)?.reply.code ?? 0);
+  meters.replies.inc({ class: first === 'none' ? first : `${first}xx` });
+  if (provider === undefined) return;
+  for (const { result } of recipients)
+    meters.providerAttempts.inc({ provider, result: inDoubt && result === 'deferred' ? 'doubt' : result });
+}
+
 function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
   const { lane, message, recipients, flight, ticket } = attempt;
   if (!flight.sent && !core.mayAct(lane)) return notOurs(attempt);
@@ -101,6 +109,7 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
   flight.failed = verdict === 'failed';
   const transport = ticket.site.key === MAILBOX_SITE ? 'mailbox' : 'remote';
   core.meters.attempts.inc({ transport, site: verdict });
+  if (transport === 'remote' && result.noRoom !== true) countReplies(core, attempt.route, result);
   if (result.inDoubt) core.meters.inDoubt.inc();
   const ageMs = ticket.startedAtMs - message.envelope.acceptedAtMs;
   if (result.spent && recipients.every(({ attempts }) => attempts === 0)) core.meters.firstAttempt.observe(ageMs / 1000);

@@ -35,6 +35,8 @@ export interface Ownership {
   report(): Promise<LanesResponse>;
   /** Lanes that nobody can be asked about at the moment. */
   recovering(): number[];
+  /** Number of lanes whose owner is gone, as this process has read the lease log; alone, 0. */
+  unowned(): number;
   notReady(): readonly string[];
 }
 
@@ -385,6 +387,7 @@ export function createOwnership(core: Core, options: OwnershipOptions): Ownershi
     workers: () => workersOf(owning),
     report: () => reportLanes(owning),
     recovering: () => recoveringLanes(owning),
+    unowned: () => (isAlone ? 0 : member.free(now()).length),
     notReady: () => notReady(owning),
   };
 }

@@ -39,6 +39,7 @@ function open(
 ): void {
   const { core, member, hooks } = owning;
   const watermark = member.fold.lanes.get(o.number)?.watermark ?? 0;
+  core.meters.takeovers.inc({ owner: o.inherited });
   const lane = openLane({ ...o, watermark }, core.deps, hooks);
   core.lanes.push(lane);
   core.lanes.sort((one, other) => one.number - other.number);

@@ -15,7 +15,9 @@ export const limitOfRules = (rules: Rules): LimitOf => {
 };
 
 /** Names of the limits that hosts fall under. */
-export function createLimitFinder(rules: Rules): (hosts: readonly string[]) => readonly string[] {
+export function createLimitFinder(
+  rules: readonly Pick<Rules[number], 'name' | 'hosts'>[],
+): (hosts: readonly string[]) => readonly string[] {
   const namesByHost = new Map<string, string[]>();
   for (const { name, hosts } of rules) for (const host of hosts) namesByHost.set(host, [...(namesByHost.get(host) ?? []), name]);
   const namesOf = (host: string): readonly string[] => {

@@ -23,6 +23,8 @@ export interface AttemptDeps {
   readonly timeouts: SessionTimeouts;
   /** Each session that was tried. */
   readonly onSession: (session: SmtpSession, failure: OpenFailure | undefined) => void;
+  /** A kept session was taken. */
+  readonly onReuse: () => void;
 }
 
 interface Attempt {
@@ -190,7 +192,9 @@ async function deliverTo(attempt: Attempt, host: MxHost): Promise<void> {
   const key = keyOf(job.plan, host);
   let onlyNew = false;
   while (tally.pending.length > 0 && !tally.stopped) {
-    const session = (onlyNew ? undefined : deps.connections.take(key)) ?? (await openSession(attempt, host));
+    const kept = onlyNew ? undefined : deps.connections.take(key);
+    if (kept) deps.onReuse();
+    const session = kept ?? (await openSession(attempt, host));
     if (!session) return;
     const isReused = session.transactions > 0;
     const batch = tally.pending.slice(0, deps.config.delivery.maxRecipientsPerTransaction);

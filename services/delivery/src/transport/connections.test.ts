@@ -185,12 +185,14 @@ test('what only our machine can be short of is our own fault', () => {
   assert.ok(!isOwnFault({ code: 'EADDRNOTAVAIL', address: '2001:db8::1' }));
 });
 
-test('open connections are counted', async (t) => {
+test('open connections are counted, and those that are used again', async (t) => {
   const metrics = createMetrics({ withProcess: false });
   const { send } = await startBench(t, [{ offers: OFFERS }], { metrics });
-  await send({ content: SMALL });
+  for (let message = 0; message < 3; message++) await send({ content: SMALL });
   const { text } = await metrics.scrape();
   assert.match(text, /angarium_delivery_connections_open 1\n/);
+  assert.match(text, /angarium_delivery_connections_reused_total 2\n/);
+  assert.match(text, /angarium_delivery_tls_connections_total\{version="none"\} 1\n/);
   assert.match(text, /angarium_delivery_connections_opened_total\{result="clear"\} 1\n/);
 });
 

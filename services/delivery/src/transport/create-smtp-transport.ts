@@ -3,12 +3,12 @@ import { createSecureContext } from 'node:tls';
 import { createResolver, type Resolver, systemHosts } from '@angarium/dns';
 import { NextHopKind } from '@angarium/records';
 import type { Directory } from '@angarium/rpc';
-import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
+import { type Clock, type Config, type Logger, type Metrics, type MetricTable, registerGauges, registerMeters } from '@angarium/runtime';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { Connections } from './connections.ts';
 import { createPlanner, type SmtpPlan } from './plan.ts';
 import type { Transport } from './port.ts';
-import type { OpenFailure, SessionTimeouts, SmtpSession } from './smtp/session.ts';
+import type { SessionTimeouts, SmtpSession } from './smtp/session.ts';
 
 export interface SmtpTransportDeps {
   readonly config: Config;
@@ -58,16 +58,47 @@ function secureContextsOf({ delivery }: Config): AttemptDeps['secureContexts'] {
   return { unverified: createSecureContext({ minVersion }), verified: createSecureContext({ minVersion, ...ca }) };
 }
 
-function observe({ logger, metrics }: SmtpTransportDeps, open: () => number): AttemptDeps['onSession'] {
-  metrics.gaugeOf({ name: 'angarium_delivery_connections_open', help: 'Connections to other hosts, kept ones included.' }, open);
-  const opened = metrics.counter({
+const TLS_VERSIONS = ['none', 'TLSv1.2', 'TLSv1.3', 'other'] as const;
+
+const METERS = {
+  opened: {
+    kind: 'counter',
     name: 'angarium_delivery_connections_opened_total',
     help: 'Connections to other hosts that were made, by what came of them.',
     labels: { result: ['clear', 'tls', 'failed'] },
-  });
-  return (session: SmtpSession, failure: OpenFailure | undefined) => {
-    opened.inc({ result: failure ? 'failed' : session.secure ? 'tls' : 'clear' });
-    if (failure) logger.debug({ host: session.host, kind: failure.kind, reason: failure.text }, 'delivery.connection.failed');
+  },
+  reused: {
+    kind: 'counter',
+    name: 'angarium_delivery_connections_reused_total',
+    help: 'Kept connections that were taken for one more message.',
+  },
+  tls: {
+    kind: 'counter',
+    name: 'angarium_delivery_tls_connections_total',
+    help: 'Connections to other hosts that are ready for mail, by the version of TLS; none: in clear.',
+    labels: { version: TLS_VERSIONS },
+  },
+} as const satisfies MetricTable;
+
+const GAUGES = {
+  open: { kind: 'gauge', name: 'angarium_delivery_connections_open', help: 'Connections to other hosts, kept ones included.' },
+} as const satisfies MetricTable;
+
+export const TRANSPORT_METRICS: readonly MetricTable[] = [METERS, GAUGES];
+
+const versionOf = ({ tlsVersion }: SmtpSession): (typeof TLS_VERSIONS)[number] =>
+  tlsVersion === undefined ? 'none' : (TLS_VERSIONS.find((known) => known === tlsVersion) ?? 'other');
+
+function observe({ logger, metrics }: SmtpTransportDeps, open: () => number): Pick<AttemptDeps, 'onSession' | 'onReuse'> {
+  registerGauges(metrics, GAUGES, { open });
+  const meters = registerMeters(metrics, METERS);
+  return {
+    onReuse: () => meters.reused.inc(),
+    onSession(session, failure) {
+      meters.opened.inc({ result: failure ? 'failed' : session.secure ? 'tls' : 'clear' });
+      if (failure) logger.debug({ host: session.host, kind: failure.kind, reason: failure.text }, 'delivery.connection.failed');
+      else meters.tls.inc({ version: versionOf(session) });
+    },
   };
 }
 
@@ -97,7 +128,7 @@ export function createSmtpTransport(deps: SmtpTransportDeps): Transport<SmtpPlan
     connections,
     timeouts,
     secureContexts: secureContextsOf(config),
-    onSession: observe(deps, () => connections.open),
+    ...observe(deps, () => connections.open),
   };
   return {
     carries: (hop) => hop.kind === NextHopKind.MX || hop.kind === NextHopKind.SMARTHOST,

@@ -3,6 +3,7 @@ import { inOrder, type MxHost, planMx, type Resolver, resolveAddresses } from '@
 import { type NextHop, NextHopKind } from '@angarium/records';
 import { type Directory, TransportTls, Unavailable } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
+import { createProviderFinder } from '../providers.ts';
 import { createLimitFinder } from '../quota/limits.ts';
 import { ownReply } from './outcome.ts';
 import type { Plan, Resolution } from './port.ts';
@@ -49,7 +50,8 @@ const ownFault = (enhanced: string, text: string): Resolution<never> => ({
 });
 
 interface Planning extends PlannerDeps {
-  readonly limitsOf: (hosts: readonly string[]) => readonly string[];
+  /** How the attempts at these hosts are counted and limited. */
+  readonly about: (hosts: readonly string[]) => Required<Pick<Plan, 'provider' | 'limits'>>;
 }
 
 async function planDomain(domain: string, deps: Planning): Promise<Resolution<SmtpPlan> & { readonly untilMs: number }> {
@@ -70,7 +72,7 @@ async function planDomain(domain: string, deps: Planning): Promise<Resolution<Sm
   const plan: SmtpPlan = {
     site: found.site,
     title: found.hosts[0]?.name ?? domain,
-    limits: deps.limitsOf(found.hosts.map(({ name }) => name)),
+    ...deps.about(found.hosts.map(({ name }) => name)),
     validUntilMs: untilMs,
     hosts: found.hosts,
     port: delivery.smtpPort,
@@ -94,7 +96,7 @@ async function planSmarthost(name: string, deps: Planning): Promise<Resolution<S
   const plan: SmtpPlan = {
     site: `${name} ${bare}:${port} ${login}`,
     title: `${bare}:${port}`,
-    limits: deps.limitsOf([bare]),
+    ...deps.about([bare]),
     validUntilMs: deps.nowMs() + deps.config.delivery.transportValidMs,
     hosts: [{ name: bare, preference: 0, addresses }],
     port,
@@ -117,7 +119,13 @@ const MAX_PLANS = 20_000;
 
 /** Plans next hops; what was found is kept while it holds, and equal questions at once are asked once. */
 export function createPlanner(given: PlannerDeps): (hop: NextHop) => Promise<Resolution<SmtpPlan>> {
-  const deps: Planning = { ...given, limitsOf: createLimitFinder(given.config.delivery.limits) };
+  const limitsOf = createLimitFinder(given.config.delivery.limits);
+  const providerOf = createProviderFinder();
+  const about: Planning['about'] = (hosts) => {
+    const limits = limitsOf(hosts);
+    return { limits, provider: providerOf(hosts, limits) };
+  };
+  const deps: Planning = { ...given, about };
   const known = new Map<string, { readonly resolution: Resolution<SmtpPlan>; readonly untilMs: number }>();
   const asking = new Map<string, Promise<Resolution<SmtpPlan>>>();
 

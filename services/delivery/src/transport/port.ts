@@ -18,6 +18,8 @@ export interface Plan {
   /** For logs and the queue tools: first host or domain. */
   readonly title: string;
   readonly validUntilMs: number;
+  /** Under which its attempts are counted; left out: they are not. */
+  readonly provider?: string;
   /** Names of the limits that its hosts fall under; left out: none. */
   readonly limits?: readonly string[];
 }

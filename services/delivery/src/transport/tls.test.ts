@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { TransportTls } from '@angarium/rpc';
+import { createMetrics } from '@angarium/runtime';
 import type { HostScript } from '../../../../test/fixtures/smtp-host.ts';
 import { testTls } from '../../../../test/fixtures/tls.ts';
 import { outcomes, startBench } from './fixtures/bench.ts';
@@ -18,8 +19,10 @@ const delivered = ['delivered 250 2.0.0'];
 const { OPPORTUNISTIC, REQUIRED, IMPLICIT, NEVER } = TransportTls;
 
 test('STARTTLS is used where it is offered, whoever signed the certificate', async (t) => {
-  const { hosts, send } = await startBench(t, [{ tls, offers: ['PIPELINING'] }]);
+  const metrics = createMetrics({ withProcess: false });
+  const { hosts, send } = await startBench(t, [{ tls, offers: ['PIPELINING'] }], { metrics });
   assert.deepEqual(outcomes(await send()), delivered);
+  assert.match((await metrics.scrape()).text, /angarium_delivery_tls_connections_total\{version="TLSv1.3"\} 1\n/);
   assert.deepEqual(
     hosts[0]?.messages.map((message) => message.tls),
     [true],

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import SMTPConnection, { type SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection';
 import type { Slot } from '../../quota/allowance.ts';
 import { type HostReply, parseReply } from './reply.ts';
@@ -156,6 +156,11 @@ export class SmtpSession extends Base {
 
   get timeouts(): SessionTimeouts {
     return this.#options.timeouts;
+  }
+
+  /** "TLSv1.3"; undefined: it is in clear. */
+  get tlsVersion(): string | undefined {
+    return this._socket instanceof TLSSocket ? (this._socket.getProtocol() ?? '') : undefined;
   }
 
   get usable(): boolean {

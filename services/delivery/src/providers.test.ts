@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { createProviderFinder, providerNames } from './providers.ts';
+
+const find = createProviderFinder();
+
+test('hosts are of the provider whose domain they are in', () => {
+  const provider = (host: string) => find([host], []);
+  assert.equal(provider('aspmx.l.google.com'), 'google');
+  assert.equal(provider('example-com.mail.protection.outlook.com'), 'microsoft');
+  assert.equal(provider('mx00.gmx.net'), 'gmx');
+  assert.equal(provider('mta5.am0.yahoodns.net'), 'yahoo');
+  assert.equal(provider('mxa-0001.gslb.pphosted.com'), 'proofpoint');
+  assert.equal(provider('mx.notgoogle.com'), 'other');
+  assert.equal(provider('[192.0.2.1]'), 'other');
+});
+
+test('a limit of the configuration names the provider of its hosts', () => {
+  const rules = [{ name: 'big', hosts: ['big.example'], perMs: 1000 }];
+  assert.equal(find(['mx.big.example'], ['big']), 'big');
+  assert.ok(providerNames(rules).includes('big'));
+});
+
+test('whatever the hosts are called, the provider is one of the names', () => {
+  const names = new Set(providerNames([]));
+  fc.assert(fc.property(fc.array(fc.oneof(fc.domain(), fc.string()), { maxLength: 4 }), (hosts) => names.has(find(hosts, []))));
+});
