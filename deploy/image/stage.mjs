@@ -54,18 +54,31 @@ function prune(folder) {
   for (const file of readdirSync(join(sqlite, 'prebuilds'))) if (file !== own) rmSync(join(sqlite, 'prebuilds', file));
 }
 
-/** A program and the shared libraries that the loader would give it, at the paths where it looks for them. */
-function stageProgram(root, program, target) {
-  const linked = execFileSync('ldd', [program], { encoding: 'utf8' });
-  const libraries = [...linked.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map(([, path]) => path);
-  for (const path of libraries) {
+/** The shared libraries that the loader would give a program or a native part, at the paths where it looks for them. */
+function stageLibraries(root, file) {
+  const linked = execFileSync('ldd', [file], { encoding: 'utf8' });
+  for (const [, path] of linked.matchAll(/(?:=> )?(\/\S+) \(0x/g)) {
     mkdirSync(join(root, dirname(path)), { recursive: true });
     copyFileSync(realpathSync(path), join(root, path));
     chmodSync(join(root, path), 0o755);
   }
-  mkdirSync(join(root, dirname(target)), { recursive: true });
-  copyFileSync(program, join(root, target));
-  chmodSync(join(root, target), 0o755);
+}
+
+function stageNode(root) {
+  const target = join(root, 'usr/bin/node');
+  mkdirSync(dirname(target), { recursive: true });
+  copyFileSync(process.execPath, target);
+  chmodSync(target, 0o755);
+  stageLibraries(root, target);
+  for (const entry of readdirSync(join(root, 'app/node_modules'), { withFileTypes: true, recursive: true }))
+    if (entry.isFile() && entry.name.endsWith('.node')) stageLibraries(root, join(entry.parentPath, entry.name));
+}
+
+/** The command, for `kubectl exec`: there is no env that a first line could ask for Node. */
+function stageCommand(root) {
+  const command = join(root, 'usr/bin/angarium');
+  writeFileSync(command, "#!/usr/bin/node --max-semi-space-size=4\nimport '/app/services/angarium/src/main.ts';\n");
+  chmodSync(command, 0o755);
 }
 
 function stageAccounts(root) {
@@ -82,7 +95,8 @@ if (folder === undefined) throw new Error('usage: node deploy/image/stage.mjs <f
 if (existsSync(folder)) throw new Error(`${folder} is there already`);
 const root = join(folder, 'root');
 stageApp(join(root, 'app'));
-stageProgram(root, process.execPath, '/usr/bin/node');
+stageNode(root);
+stageCommand(root);
 stageAccounts(root);
 copyFileSync(new URL('Dockerfile', import.meta.url), join(folder, 'Dockerfile'));
 const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));

@@ -20,7 +20,8 @@ export function countIds(contents: Iterable<string>): ReadonlyMap<string, number
   return copies;
 }
 
-export async function startSink(): Promise<Sink> {
+/** `address`: where it listens; left out: loopback. */
+export async function startSink(address = '127.0.0.1'): Promise<Sink> {
   let [lastMs, longestMs] = [performance.now(), 0];
   const endSilence = () => {
     const nowMs = performance.now();
@@ -28,6 +29,7 @@ export async function startSink(): Promise<Sink> {
     lastMs = nowMs;
   };
   const host = await startSmtpHost({
+    address,
     offers: ['PIPELINING', 'SIZE 10000000'],
     answers: {
       RCPT: (line) => (line.includes('<gone') ? '550 5.1.1 no such user' : '250 2.1.5 recipient ok'),

@@ -26,6 +26,8 @@ export interface BrokersOptions {
   /** Further arguments of the format command, for SCRAM users. */
   readonly formatWith?: readonly string[];
   readonly heapMiB?: number;
+  /** Address to listen at; left out: loopback. */
+  readonly host?: string;
 }
 
 /** Real brokers on loopback. Numbers are node ids, from 1 on. */
@@ -47,6 +49,7 @@ export interface Brokers {
   close(): Promise<void>;
 }
 
+const LOOPBACK = '127.0.0.1';
 const CLUSTER_ID = 'QW5nYXJpdW1LYWZrYTAwMA';
 const START_TIMEOUT_MS = 60_000;
 const LOG4J =
@@ -65,11 +68,11 @@ async function portsOf(id: number, basePort: number | undefined): Promise<Ports>
   return { plain: basePort + id, quorum: basePort + 100 + id, secure: basePort + 50 + id };
 }
 
-function propertiesOf(id: number, all: ReadonlyMap<number, Ports>, { folder, secure, settings }: BrokersOptions): string {
+function propertiesOf(id: number, all: ReadonlyMap<number, Ports>, { folder, secure, settings, host = LOOPBACK }: BrokersOptions): string {
   const { plain, quorum, secure: securePort } = all.get(id) as Ports;
   const replicas = Math.min(3, all.size);
   const inSync = Math.min(2, all.size);
-  const listeners = [`PLAINTEXT://127.0.0.1:${plain}`, ...(secure ? [`${secure.protocol}://localhost:${securePort}`] : [])].join(',');
+  const listeners = [`PLAINTEXT://${host}:${plain}`, ...(secure ? [`${secure.protocol}://localhost:${securePort}`] : [])].join(',');
   const properties = {
     'process.roles': 'broker,controller',
     'node.id': id,
@@ -111,9 +114,9 @@ const METADATA_REQUEST = Buffer.from('00000014 0003 0004 00000001 0005 726561647
 /** In the answer: length, correlation, throttle time, then the number of brokers. */
 const BROKERS_AT = 12;
 
-/** Live brokers as the one at the port sees them; 0 while it does not answer. */
-async function brokersSeenBy(port: number): Promise<number> {
-  const socket = connect(port, '127.0.0.1', () => socket.write(METADATA_REQUEST));
+/** Live brokers as the one there sees them; 0 while it does not answer. */
+async function brokersSeenBy(host: string, port: number): Promise<number> {
+  const socket = connect(port, host, () => socket.write(METADATA_REQUEST));
   socket.setTimeout(1000, () => socket.destroy());
   try {
     let answer = Buffer.alloc(0);
@@ -168,7 +171,7 @@ async function outputOf(folder: string, id: number): Promise<string> {
  * through Maven. They end with this process, also when that is killed.
  */
 export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
-  const { folder, count, formatWith = [] } = options;
+  const { folder, count, formatWith = [], host = LOOPBACK } = options;
   const ids = Array.from({ length: count }, (_, at) => at + 1);
   const ports = new Map<number, Ports>();
   for (const id of ids) ports.set(id, await portsOf(id, options.basePort));
@@ -187,7 +190,7 @@ export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
     running.set(id, started);
     void started.gone.then(() => running.delete(id));
     const deadline = performance.now() + START_TIMEOUT_MS;
-    while ((await brokersSeenBy(ports.get(id)?.plain ?? 0)) < seen) {
+    while ((await brokersSeenBy(host, ports.get(id)?.plain ?? 0)) < seen) {
       if (!running.has(id) || performance.now() > deadline) throw new Error(`broker ${id} does not start:\n${await outputOf(folder, id)}`);
       await pause(100);
     }
@@ -218,7 +221,7 @@ export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
   }
   return {
     ids,
-    addresses: ids.map((id) => `127.0.0.1:${ports.get(id)?.plain}`),
+    addresses: ids.map((id) => `${host}:${ports.get(id)?.plain}`),
     secureAddresses: ids.map((id) => `localhost:${ports.get(id)?.secure}`),
     boot,
     stop: (id) => end(id, 'SIGTERM'),

@@ -25,6 +25,8 @@ export interface TestPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Further files of the data folder, such as a certificate, by name. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Address to listen at, for logins from anywhere; left out: loopback. */
+  readonly host?: string;
 }
 
 interface User {
@@ -94,7 +96,7 @@ async function waitUntilReady(data: string, server: ChildProcess): Promise<void>
 }
 
 /** Starts PostgreSQL from the npm package, in a folder of its own. About a second. */
-export async function startPostgres({ settings = {}, files = {} }: TestPostgresOptions = {}): Promise<TestPostgres> {
+export async function startPostgres({ settings = {}, files = {}, host }: TestPostgresOptions = {}): Promise<TestPostgres> {
   const user = await serverUser();
   const folder = await mkdtemp(join(tmpdir(), 'angarium-postgres-'));
   const data = join(folder, 'data');
@@ -108,12 +110,15 @@ export async function startPostgres({ settings = {}, files = {} }: TestPostgresO
   await own(passwordFile);
   const initialized = ['-D', data, '-U', 'postgres', `--pwfile=${passwordFile}`, '-A', 'scram-sha-256', '--locale=C', '-E', 'UTF8'];
   await run(join(bin, 'initdb'), [...initialized, '--no-sync'], { ...as, cwd: folder });
-  for (const [name, text] of Object.entries(files)) {
+  const open = host === undefined ? {} : { 'pg_hba.conf': 'host all all all scram-sha-256\n' };
+  for (const [name, text] of Object.entries({ ...open, ...files })) {
     await writeFile(join(data, name), text, { mode: 0o600 });
     await own(join(data, name));
   }
   const port = await freePort();
-  const flags = Object.entries({ ...SETTINGS, port: String(port), ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const flags = Object.entries({ ...SETTINGS, ...(host && { listen_addresses: host }), port: String(port), ...settings }).flatMap(
+    ([name, value]) => ['-c', `${name}=${value}`],
+  );
   let server: ChildProcess | undefined;
   const start = async () => {
     const command = ['-c', `exec 2>>log; ${GUARD}`, folder, join(bin, 'postgres'), '-D', data, ...flags];
@@ -134,7 +139,7 @@ export async function startPostgres({ settings = {}, files = {} }: TestPostgresO
   };
   await start();
   return {
-    url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+    url: `postgres://postgres:${password}@${host ?? '127.0.0.1'}:${port}/postgres`,
     start,
     end,
     close: async () => {

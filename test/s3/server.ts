@@ -35,9 +35,9 @@ const START_WITHIN_MS = 30_000;
 /** Outlives what a terminal or a time limit sends to the whole group. */
 const GUARD = `trap '' HUP INT TERM; cat >/dev/null; kill -9 $0; rm -rf "$1"`;
 
-const answers = (port: number): Promise<boolean> =>
+const answers = (host: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
+    const socket = connect(port, host, () => {
       socket.destroy();
       resolve(true);
     });
@@ -60,16 +60,18 @@ export function hasS3(suite: string): boolean {
 }
 
 /** Starts an S3 server in a folder of its own. Some tenths of a second. */
-export async function startS3(options: { readonly certificateFile?: string; readonly keyFile?: string } = {}): Promise<TestS3> {
+export async function startS3(
+  options: { readonly certificateFile?: string; readonly keyFile?: string; readonly host?: string } = {},
+): Promise<TestS3> {
   const program = fetchGateway();
   const root = await mkdtemp(join(tmpdir(), 'angarium-s3-'));
   const folder = join(root, 'data');
   // Metadata in files: not every folder for temporary files has extended attributes.
   const metadata = join(root, 'metadata');
   for (const made of [folder, metadata]) await mkdir(made);
-  const { certificateFile, keyFile } = options;
+  const { certificateFile, keyFile, host = '127.0.0.1' } = options;
   const port = await freePort();
-  const endpoint = certificateFile ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
+  const endpoint = certificateFile ? `https://localhost:${port}` : `http://${host}:${port}`;
   const [access, secret] = [`key${randomBytes(4).toString('hex')}`, randomBytes(16).toString('hex')];
   const credentialsFile = join(root, 'credentials');
   await writeFile(credentialsFile, `[default]\naws_access_key_id = ${access}\naws_secret_access_key = ${secret}\n`, { mode: 0o600 });
@@ -81,7 +83,7 @@ export async function startS3(options: { readonly certificateFile?: string; read
     const log = openSync(output, 'a');
     const started = spawn(
       program,
-      ['--port', `127.0.0.1:${port}`, '--keep-alive', '--quiet', ...tls, 'posix', '--sidecar', metadata, folder],
+      ['--port', `${host}:${port}`, '--keep-alive', '--quiet', ...tls, 'posix', '--sidecar', metadata, folder],
       {
         env: { ...process.env, ROOT_ACCESS_KEY: access, ROOT_SECRET_KEY: secret },
         stdio: ['ignore', log, log],
@@ -92,7 +94,7 @@ export async function startS3(options: { readonly certificateFile?: string; read
     started.once('exit', () => guard.kill('SIGKILL'));
     server = started;
     const deadline = performance.now() + START_WITHIN_MS;
-    while (!(await answers(port))) {
+    while (!(await answers(host, port))) {
       if (started.exitCode !== null || performance.now() > deadline)
         throw new Error(`versitygw does not start:\n${await readFile(output, 'utf8')}`);
       await pause(20);
