@@ -319,3 +319,17 @@ test('a reply with any octets changed never makes a question reject, and never h
     { numRuns: 300 },
   );
 });
+
+test('each question to the servers is observed with its outcome, those that the cache answers are not', async (t) => {
+  const seen: string[] = [];
+  const observe = (outcome: string, seconds: number) => {
+    assert.ok(seconds > 0 && seconds < 5, `${seconds} s`);
+    seen.push(outcome);
+  };
+  const { fixture, resolver } = await withFixture({ 'a.test': { A: ['192.0.2.1'] } }, { observe });
+  t.after(fixture.close);
+  for (let time = 0; time < 2; time++) await resolver.query('a.test', 'A');
+  await resolver.query('a.test', 'MX');
+  await resolver.query('none.test', 'A');
+  assert.deepEqual(seen, ['found', 'nodata', 'nxdomain']);
+});

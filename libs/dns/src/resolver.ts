@@ -28,6 +28,8 @@ export interface ResolverOptions {
   readonly hosts?: Hosts;
   /** Random upper and lower case in questions, against forged answers; a few resolvers do not echo it. */
   readonly mixCase?: boolean;
+  /** Called for each question that went to the servers, with the time until its answer; not for those that the cache answers. */
+  readonly observe?: (outcome: Answer['is'], seconds: number) => void;
 }
 
 export interface Resolver {
@@ -45,6 +47,7 @@ const DEFAULTS = {
   maxInFlight: 256,
   hosts: new Map() as Hosts,
   mixCase: false,
+  observe: () => {},
 } as const;
 
 /** Waiting questions per question on the wire; beyond it a question fails at once. */
@@ -100,7 +103,9 @@ export function createResolver(given: ResolverOptions): Resolver {
   async function askAndKeep(key: string, name: string, type: RecordType): Promise<Answer> {
     try {
       if (!(await slots.take())) return { is: 'failed', reason: 'too many questions at once', ownFault: true };
+      const startedMs = performance.now();
       const answer = await ask(name, type).finally(slots.give);
+      options.observe(answer.is, (performance.now() - startedMs) / 1000);
       const ttlMs = lifeMs(answer);
       cache.set(key, { answer, untilMs: clock.nowMs() + ttlMs });
       return answer.is === 'failed' ? answer : { ...answer, ttlMs };
