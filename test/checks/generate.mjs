@@ -8,4 +8,6 @@ const root = new URL('../../', import.meta.url);
 execFileSync('sh', ['proto/generate.sh'], { cwd: root, stdio: 'inherit' });
 mkdirSync(new URL('docs/reference/', root), { recursive: true });
 writeFileSync(new URL('docs/reference/configuration.md', root), configReference());
+const metrics = execFileSync('node', ['services/angarium/src/main.ts', 'metrics'], { cwd: root });
+writeFileSync(new URL('docs/reference/metrics.md', root), metrics);
 writeFileSync(new URL('deploy/chart/values.schema.json', root), valuesJsonSchema());

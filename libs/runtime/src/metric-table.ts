@@ -50,29 +50,30 @@ function labelsOf({ labels = {} }: MetricDefinition): string {
 const rowOf = (definition: Definition): string =>
   `| \`${definition.name}\` | ${definition.kind} | ${labelsOf(definition)} | ${definition.help} |`;
 
+interface PromMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly labelNames: readonly string[];
+}
+
 /** What prom-client measures of the process itself. */
 function processRows(): readonly string[] {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  return registry
-    .getMetricsAsArray()
-    .map((metric) => {
-      const {
-        name,
-        help,
-        type,
-        labelNames = [],
-      } = metric as unknown as { name: string; help: string; type: string; labelNames?: string[] };
-      return `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join('; ')} | ${help} |`;
-    })
-    .sort();
+  const metrics = registry.getMetricsAsArray() as unknown as readonly PromMetric[];
+  return [...metrics]
+    .sort((one, other) => (one.name < other.name ? -1 : 1))
+    .map(
+      ({ name, type, labelNames, help }) => `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join('; ')} | ${help} |`,
+    );
 }
 
 /** docs/reference/metrics.md: everything that is exported, by the part that exports it. */
 export function metricsReference(parts: Readonly<Record<string, readonly MetricTable[]>>): string {
   const sections = Object.entries(parts).map(([title, tables]) => {
-    const rows = tables.flatMap((table) => Object.values(table)).map(rowOf);
-    return `## ${title}\n\n${HEAD}\n${rows.sort().join('\n')}\n`;
+    const definitions = tables.flatMap((table) => Object.values(table)).sort((one, other) => (one.name < other.name ? -1 : 1));
+    return `## ${title}\n\n${HEAD}\n${definitions.map(rowOf).join('\n')}\n`;
   });
   return [INTRODUCTION, ...sections, `## Process\n\n${HEAD}\n${processRows().join('\n')}\n`].join('\n');
 }

@@ -40,7 +40,7 @@ const WORK_GAUGES = {
   resolves: gauge('resolves_active', 'Next hops being looked up.'),
   dots: gauge('dots_unanswered', 'Transactions whose final dot is not answered: a kill now may send them twice.'),
   unacknowledged: gauge('outcomes_unacknowledged', 'Records of lanes that are not known to be durable.'),
-  oldestOutcome: gauge('outcomes_oldest_seconds', 'Age of the oldest of them.'),
+  oldestOutcome: gauge('outcomes_oldest_seconds', 'Age of the oldest record of a lane that is not known to be durable.'),
   dead: gauge('sites_dead', 'Sites that cannot be reached.'),
   throttled: gauge('sites_throttled', 'Sites that ask to come more slowly.'),
 } as const satisfies MetricTable;
@@ -57,7 +57,7 @@ const laneGauges = (lanes: readonly string[]) =>
     recovering: gauge('lanes_recovering', 'Lanes of the whole log that nobody owns, whose owner is silent, or that are replayed here.'),
     unowned: gauge('lanes_unowned', 'Lanes of the whole log whose owner is gone, as this worker has read the lease log; alone, 0.'),
     epoch: { ...gauge('lane_epoch', 'Epoch of each lane that this worker has: how often it changed hands.'), labels: { lane: lanes } },
-    lag: gauge('watermark_lag_records', 'Records between watermark and tail, the largest over all lanes.'),
+    lag: gauge('watermark_lag_records', 'Records between watermark and tail, the largest over the lanes of this worker.'),
   }) as const satisfies MetricTable;
 
 /** Everything that is read at a scrape. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createMetrics } from '@angarium/runtime';
 import fc from 'fast-check';
+import { createMeters } from './meters.ts';
 import { createProviderFinder, providerNames } from './providers.ts';
 
 const find = createProviderFinder();
@@ -25,4 +27,18 @@ test('a limit of the configuration names the provider of its hosts', () => {
 test('whatever the hosts are called, the provider is one of the names', () => {
   const names = new Set(providerNames([]));
   fc.assert(fc.property(fc.array(fc.oneof(fc.domain(), fc.string()), { maxLength: 4 }), (hosts) => names.has(find(hosts, []))));
+});
+
+test('attempts at a million domains make no more series than those at a few', async () => {
+  const metrics = createMetrics({ withProcess: false });
+  const meters = createMeters(metrics, providerNames([]));
+  const series = async () => (await metrics.scrape()).text.split('\n').filter((line) => /^angarium/.test(line)).length;
+  const before = await series();
+  for (let domain = 0; domain < 1_000_000; domain++)
+    meters.providerAttempts.inc({ provider: find([`mx.domain${domain}.example`], []), result: 'delivered' });
+  assert.equal(await series(), before);
+  assert.match(
+    (await metrics.scrape()).text,
+    /^angarium_delivery_provider_attempts_total\{provider="other",result="delivered"\} 1000000$/m,
+  );
 });

@@ -1,8 +1,10 @@
 import { Command } from 'commander';
+import { addClusterCommand } from './cluster.ts';
 import { addConfigCommand } from './config.ts';
 import { addDirectoryCommands } from './directory.ts';
 import { addFolderCommands } from './folder.ts';
 import { addLanesCommand } from './lanes.ts';
+import { addMetricsCommand } from './metrics.ts';
 import { addQueueCommand } from './queue.ts';
 import { addRoleCommands } from './role.ts';
 import type { Terminal } from './terminal.ts';
@@ -35,6 +37,8 @@ export function createProgram(terminal: Terminal): Command {
   addLanesCommand(program, terminal);
   addFolderCommands(program, terminal);
   addTopicsCommand(program, terminal);
+  addClusterCommand(program, terminal);
   addConfigCommand(program, terminal);
+  addMetricsCommand(program, terminal);
   return program;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { checkTopics, type Log, openKafkaLog } from '@angarium/log';
 import { incarnationOf, kafkaOptions } from '../command/topics.ts';
+import { createLogMeters } from '../measures/log.ts';
 import type { Base } from './deps.ts';
 import type { Parts } from './shutdown.ts';
 
@@ -39,13 +40,8 @@ async function openWithin({ config, logger }: Base, options: Parameters<typeof o
 export async function openClusterLog(base: Base, parts: Parts): Promise<ClusterLog> {
   const { config, clock, logger, metrics } = base;
   const options = kafkaOptions(config, logger);
-  const appendSeconds = metrics.histogram({
-    name: 'angarium_log_append_seconds',
-    help: 'Time from the first append of a batch until the batch is durable.',
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20],
-  });
-  const observe = ({ appendMs }: { readonly appendMs: number }) => appendSeconds.observe(appendMs / 1000);
-  const log = await openWithin(base, { ...options, incarnationOf, observe }, parts);
+  const meters = createLogMeters(metrics);
+  const log = meters.counted(await openWithin(base, { ...options, incarnationOf, observe: meters.observe }, parts));
   parts.add('log', () => log.close());
   let problems: readonly string[] = ['log: the topics are not checked yet'];
   let callOff = () => {};

@@ -10,6 +10,7 @@ import {
   type TlsSource,
   watchTls,
 } from '@angarium/runtime';
+import { exportProcess } from '../measures/process.ts';
 import { selfSignedFiles } from './certificate.ts';
 
 /** What every service is given. */
@@ -49,5 +50,7 @@ export async function createBase(config: Config): Promise<Base> {
       ? { certificateFile, keyFile }
       : await selfSignedFiles(`${config.dataFolder}/tls`, config.hostname);
   const tls = await watchTls({ ...files, reloadMs }, { clock: systemClock, logger });
-  return { config, clock: systemClock, random: createRandom(), logger, metrics: createMetrics({ withProcess: true }), tls };
+  const metrics = createMetrics({ withProcess: true });
+  exportProcess({ config, clock: systemClock, metrics, tls });
+  return { config, clock: systemClock, random: createRandom(), logger, metrics, tls };
 }

@@ -1,5 +1,6 @@
-import { connectDirectory, serveRpc } from '@angarium/rpc';
+import { connectDirectory, type Directory, serveRpc } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
+import { measuredClient, measuredServices } from '../measures/rpc.ts';
 import { createBase } from './deps.ts';
 import { openFolder } from './format.ts';
 import { createParts, runUntilSignal } from './shutdown.ts';
@@ -21,11 +22,13 @@ export async function runMailbox(config: Config, write: (text: string) => void):
   try {
     const health = await startHealth(base, parts);
     const tls = config.rpcTls;
-    const directory = await connectDirectory({ address: config.mailbox.directory, tls, timeoutMs: DIRECTORY_TIMEOUT_MS });
-    parts.add('directory client', async () => directory.close());
+    const client = await connectDirectory({ address: config.mailbox.directory, tls, timeoutMs: DIRECTORY_TIMEOUT_MS });
+    parts.add('directory client', async () => client.close());
+    const directory = measuredClient<Directory>(base.metrics, 'directory', client);
     const store = await startMailbox(base, directory, parts);
     const onFault = (error: unknown) => base.logger.error({ reason: String(error) }, 'rpc.call.failed');
-    const server = await serveRpc({ address: config.mailbox.rpcListen, services: { mailbox: store.mailbox }, onFault, tls });
+    const services = measuredServices(base.metrics, { mailbox: store.mailbox });
+    const server = await serveRpc({ address: config.mailbox.rpcListen, services, onFault, tls });
     parts.add('rpc', () => server.close());
     health.started(store);
     base.logger.info({ ...store.addresses, metrics: health.address, rpc: config.mailbox.rpcListen, pid: process.pid }, 'process.ready');

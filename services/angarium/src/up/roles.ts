@@ -6,9 +6,10 @@ import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
 import type { Log } from '@angarium/log';
 import { createRouting } from '@angarium/routing';
-import { connectDirectory, connectMailbox, connectQuota, type Directory } from '@angarium/rpc';
+import { connectDirectory, connectMailbox, connectQuota, type Directory, type Mailbox } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
+import { measuredClient } from '../measures/rpc.ts';
 import { openBlobs } from './blobs.ts';
 import { openClusterLog } from './cluster-log.ts';
 import { type LaneTables, openLaneTables } from './control.ts';
@@ -38,10 +39,10 @@ const DIRECTORY_TIMEOUT_MS = 10_000;
 const MAILBOX_TIMEOUT_MS = 60_000;
 const QUOTA_TIMEOUT_MS = 1000;
 
-async function directoryOf({ base: { config }, parts }: Shared): Promise<Directory> {
+async function directoryOf({ base: { config, metrics }, parts }: Shared): Promise<Directory> {
   const client = await connectDirectory({ address: config.directoryAt, tls: config.rpcTls, timeoutMs: DIRECTORY_TIMEOUT_MS });
   parts.add('directory client', async () => client.close());
-  return client;
+  return measuredClient<Directory>(metrics, 'directory', client);
 }
 
 const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
@@ -68,14 +69,17 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     const { base, parts, log, blobs } = shared;
     const { config } = base;
     const directory = await directoryOf(shared);
-    const mailbox = await connectMailbox({ address: config.mailboxAt, tls: config.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
-    parts.add('mailbox client', async () => mailbox.close());
+    const client = await connectMailbox({ address: config.mailboxAt, tls: config.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
+    parts.add('mailbox client', async () => client.close());
+    const mailbox = measuredClient<Mailbox>(base.metrics, 'mailbox', client);
     const transports = [createSmtpTransport({ ...base, directory })];
     const { rpcListen, rpcAddress } = config.delivery;
     const control = controlAddress(config);
     const address = rpcAddress || rpcListen || control;
-    const connectPeer = (at: string) =>
-      connectQuota({ address: at, tls: at.startsWith('unix:') ? undefined : config.rpcTls, timeoutMs: QUOTA_TIMEOUT_MS });
+    const connectPeer = async (at: string) => {
+      const tls = at.startsWith('unix:') ? undefined : config.rpcTls;
+      return measuredClient(base.metrics, 'quota', await connectQuota({ address: at, tls, timeoutMs: QUOTA_TIMEOUT_MS }));
+    };
     const cluster = { incarnation: randomUUID(), address, monotonicMs: () => performance.now(), connectQuota: connectPeer };
     // The same at each start, and no other worker's: lanes prefer names.
     const ownerName = `${hostname()}:${resolve(config.dataFolder)}`;

@@ -4,6 +4,7 @@ import { createRouting } from '@angarium/routing';
 import { connectMailbox, type Directory, type DirectoryAdmin, type Mailbox, type RpcServices, serveRpc } from '@angarium/rpc';
 import { type Service, serveHealth } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
+import { measuredClient, measuredServices } from '../measures/rpc.ts';
 import { openBlobs } from './blobs.ts';
 import { openLaneTables } from './control.ts';
 import { sharedDirectory } from './database.ts';
@@ -32,10 +33,11 @@ async function mailboxFor(base: Base, directory: Directory, parts: Parts) {
   if (mailboxAt === '') return startMailbox(base, directory, parts);
   const client = await connectMailbox({ address: mailboxAt, tls: rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
   parts.add('mailbox client', async () => client.close());
-  return { mailbox: client as Mailbox, addresses: { pop3: [], pop3s: [] }, notReady: () => [] };
+  return { mailbox: measuredClient<Mailbox>(base.metrics, 'mailbox', client), addresses: { pop3: [], pop3s: [] }, notReady: () => [] };
 }
 
-export async function serve({ logger, config }: Base, address: string, services: RpcServices, parts: Parts): Promise<void> {
+export async function serve({ logger, config, metrics }: Base, address: string, given: RpcServices, parts: Parts): Promise<void> {
+  const services = measuredServices(metrics, given);
   const onFault = (error: unknown) => logger.error({ address, reason: String(error) }, 'rpc.call.failed');
   const server = await serveRpc({ address, services, onFault, tls: address.startsWith('unix:') ? undefined : config.rpcTls });
   parts.add(`rpc ${address}`, () => server.close());

@@ -35,7 +35,18 @@ function timeoutsOf({ delivery }: Config): SessionTimeouts {
   };
 }
 
-function resolverOf({ delivery }: Config, clock: Clock): Resolver {
+const DNS_METERS = {
+  seconds: {
+    kind: 'histogram',
+    name: 'angarium_dns_query_seconds',
+    help: 'Time of a question to the name servers, its repeats included, by the answer; what the cache answers is not in it.',
+    labels: { outcome: ['found', 'nodata', 'nxdomain', 'failed'] },
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  },
+} as const satisfies MetricTable;
+
+function resolverOf({ config: { delivery }, clock, metrics }: SmtpTransportDeps): Resolver {
+  const { seconds } = registerMeters(metrics, DNS_METERS);
   return createResolver({
     servers: delivery.dnsServers,
     timeoutMs: delivery.dnsTimeoutMs,
@@ -48,6 +59,7 @@ function resolverOf({ delivery }: Config, clock: Clock): Resolver {
     maxInFlight: delivery.dnsMaxInFlight,
     mixCase: delivery.dnsMixCase,
     hosts: systemHosts(),
+    observe: (outcome, took) => seconds.observe(took, { outcome }),
     clock,
   });
 }
@@ -84,7 +96,7 @@ const GAUGES = {
   open: { kind: 'gauge', name: 'angarium_delivery_connections_open', help: 'Connections to other hosts, kept ones included.' },
 } as const satisfies MetricTable;
 
-export const TRANSPORT_METRICS: readonly MetricTable[] = [METERS, GAUGES];
+export const TRANSPORT_METRICS: readonly MetricTable[] = [METERS, GAUGES, DNS_METERS];
 
 const versionOf = ({ tlsVersion }: SmtpSession): (typeof TLS_VERSIONS)[number] =>
   tlsVersion === undefined ? 'none' : (TLS_VERSIONS.find((known) => known === tlsVersion) ?? 'other');
@@ -120,7 +132,7 @@ export function createSmtpTransport(deps: SmtpTransportDeps): Transport<SmtpPlan
     maxOpen: delivery.maxConnections,
     messagesPerConnection: delivery.messagesPerConnection,
   });
-  const resolver = deps.resolver ?? resolverOf(config, clock);
+  const resolver = deps.resolver ?? resolverOf(deps);
   const attemptDeps: AttemptDeps = {
     config,
     clock,
