@@ -7,7 +7,7 @@ import { AppendFailed, createMemoryStorage, type Log, type MemoryLog, openMemory
 import { encodeRecord, type LaneTable } from '@angarium/records';
 import { createRouting, type Routing, type RoutingDeps } from '@angarium/routing';
 import { CheckResult, type Directory, Placement, type Target, Unavailable } from '@angarium/rpc';
-import { configSchema, type Logger, type Metrics, type TlsSource } from '@angarium/runtime';
+import { configSchema, type Logger, type Metrics, noTracing, type TlsSource } from '@angarium/runtime';
 import type { Chance } from './chance.ts';
 import { createHosts, createStore, drawHosts, type Ledger } from './hosts.ts';
 import { createVirtualTime, type ProcessClock, type VirtualTime } from './virtual-time.ts';
@@ -215,7 +215,7 @@ export function createWorld(chance: Chance, plant: Plant = (log) => log): World 
       witness,
     );
     const draws = chance.fork();
-    const base = { config, clock, random: draws.next, logger, metrics: METRICS, blobs: shaky };
+    const base = { config, clock, random: draws.next, logger, metrics: METRICS, tracing: noTracing, blobs: shaky };
     const outside = { chance: chance.fork(), clock, witness, isCalm };
     const directory = createDirectory(chance.fork(), isCalm);
     const ingress = createIngress({

@@ -26,6 +26,7 @@ const delivery = (queueId: string) => ({
   content: Buffer.from('x'),
   recipients: [{ account: 'a@b', address: 'a@b', quotaOctets: 0 }],
   acceptedAtMs: 0,
+  traceparent: '',
 });
 
 test('a unary call carries request and response', async () => {

@@ -10,3 +10,4 @@ export { type MetricTable, metricsReference, registerGauges, registerMeters } fr
 export { type Counter, createMetrics, type Gauge, type Histogram, type MetricDefinition, type Metrics, type Reading } from './metrics.ts';
 export type { Service } from './service.ts';
 export { type KeyPair, type TlsFiles, type TlsSource, watchTls } from './tls.ts';
+export { createTracing, noTracing, parseTraceparent, type Span, type Tracing } from './tracing.ts';

@@ -1,4 +1,11 @@
-import { collectDefaultMetrics, Counter as PromCounter, Gauge as PromGauge, Histogram as PromHistogram, Registry } from 'prom-client';
+import {
+  collectDefaultMetrics,
+  Counter as PromCounter,
+  Gauge as PromGauge,
+  Histogram as PromHistogram,
+  Registry,
+  type RegistryContentType,
+} from 'prom-client';
 
 /**
  * Definition of a metric. Every label lists all the values it may take: series stay bounded, and a raw domain or address
@@ -21,7 +28,8 @@ export interface Gauge {
   set(value: number, labels?: Labels): void;
 }
 export interface Histogram {
-  observe(value: number, labels?: Labels): void;
+  /** `traceId`: shown beside the value as its example, where metrics are made with exemplars; empty: none. */
+  observe(value: number, labels?: Labels, traceId?: string): void;
 }
 /** What a gauge reads: a value, or one for each combination of its labels; those that it leaves out are not exported. */
 export type Reading = number | readonly (readonly [value: number, labels: Labels])[];
@@ -100,9 +108,22 @@ function setAll(gauge: PromGauge, definition: MetricDefinition, reading: Reading
   for (const [value, labels] of reading) gauge.set(checked(definition, labels), value);
 }
 
+const observePlain =
+  (histogram: PromHistogram, definition: MetricDefinition): Histogram['observe'] =>
+  (value, labels = {}) =>
+    histogram.observe(checked(definition, labels), value);
+
+const observeTraced =
+  (histogram: PromHistogram, definition: MetricDefinition): Histogram['observe'] =>
+  (value, labels = {}, traceId = '') =>
+    histogram.observe({ value, labels: checked(definition, labels), exemplarLabels: traceId === '' ? {} : { trace_id: traceId } });
+
 /** Metrics of one process. Asking twice for one name gives the same metric: parts of one service may share it. */
-export function createMetrics(options: { readonly withProcess: boolean }): Metrics {
-  const registry = new Registry();
+export function createMetrics(options: { readonly withProcess: boolean; readonly withExemplars?: boolean }): Metrics {
+  const { withExemplars = false } = options;
+  const registry = new Registry<RegistryContentType>();
+  // Only OpenMetrics has a place for exemplars.
+  if (withExemplars) registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
   const known = new Map<string, unknown>();
   if (options.withProcess) collectDefaultMetrics({ register: registry });
   const once = <T>(definition: MetricDefinition, create: () => T): T => {
@@ -149,8 +170,8 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
     },
     histogram: (definition) =>
       once(definition, () => {
-        const histogram = new PromHistogram({ ...base(definition), buckets: [...definition.buckets] });
-        return { observe: (value: number, labels: Labels = {}) => histogram.observe(checked(definition, labels), value) };
+        const histogram = new PromHistogram({ ...base(definition), buckets: [...definition.buckets], enableExemplars: withExemplars });
+        return { observe: withExemplars ? observeTraced(histogram, definition) : observePlain(histogram, definition) };
       }),
     scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };

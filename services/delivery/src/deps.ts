@@ -1,7 +1,7 @@
 import type { BlobStore } from '@angarium/blob';
 import type { Log } from '@angarium/log';
 import type { Mailbox, Quota } from '@angarium/rpc';
-import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
+import type { Clock, Config, Logger, Metrics, Tracing } from '@angarium/runtime';
 import type { Transport } from './transport/port.ts';
 
 /** Log that may know how full its disk is. */
@@ -28,6 +28,7 @@ export interface DeliveryDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly log: SpacedLog;
   readonly blobs: BlobStore;
   /** The first one that carries a next hop gets it; final delivery to `mailbox` comes last. */

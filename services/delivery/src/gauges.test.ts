@@ -21,6 +21,7 @@ test('what is queued is counted once by what it waits for, and once by its age',
   const aged = (age: string) => world.metric(`angarium_delivery_queued_age_recipients{age="${age}"}`);
   assert.deepEqual(await states(), [0, 0, 2, 1]);
   assert.deepEqual([await aged('5m'), await aged('1h'), await aged('older')], [3, 0, 0]);
+  assert.ok((await world.metric('angarium_delivery_watermark_lag_records')) > 0);
   await world.clock.pass(2 * HOUR);
   assert.deepEqual([await aged('5m'), await aged('4h')], [0, 3]);
   assert.equal(await world.metric('angarium_delivery_oldest_due_seconds'), 0);

@@ -57,7 +57,10 @@ const laneGauges = (lanes: readonly string[]) =>
     recovering: gauge('lanes_recovering', 'Lanes of the whole log that nobody owns, whose owner is silent, or that are replayed here.'),
     unowned: gauge('lanes_unowned', 'Lanes of the whole log whose owner is gone, as this worker has read the lease log; alone, 0.'),
     epoch: { ...gauge('lane_epoch', 'Epoch of each lane that this worker has: how often it changed hands.'), labels: { lane: lanes } },
-    lag: gauge('watermark_lag_records', 'Records between watermark and tail, the largest over the lanes of this worker.'),
+    lag: gauge(
+      'watermark_lag_records',
+      'Records between watermark and tail, the largest over the lanes of this worker, as of the last round.',
+    ),
   }) as const satisfies MetricTable;
 
 /** Everything that is read at a scrape. */
@@ -115,10 +118,9 @@ function exportWork({ lanes, deps, scheduler, flights }: Core, dispatch: Dispatc
   });
 }
 
-function exportLanes({ lanes, deps }: Core, ownership: Ownership): void {
+function exportLanes({ lanes, deps }: Core, { upkeep, ownership }: Omit<GaugeParts, 'dispatch'>): void {
   const numbers = Array.from({ length: deps.log.partitions('mail.lane') }, (_, number) => `${number}`);
   const inState = (state: Lane['state']) => () => lanes.filter((lane) => lane.state === state).length;
-  const live = () => lanes.filter(({ state }) => state === 'live');
   registerGauges(deps.metrics, laneGauges(numbers), {
     replaying: inState('replaying'),
     live: inState('live'),
@@ -131,7 +133,7 @@ function exportLanes({ lanes, deps }: Core, ownership: Ownership): void {
     recovering: () => ownership.recovering().length,
     unowned: ownership.unowned,
     epoch: () => lanes.map(({ number, epoch }) => [epoch, { lane: `${number}` }] as const),
-    lag: () => Math.max(0, ...live().map(({ fold }) => fold.position - fold.watermark())),
+    lag: () => upkeep.lagRecords,
   });
 }
 
@@ -139,5 +141,5 @@ function exportLanes({ lanes, deps }: Core, ownership: Ownership): void {
 export function exportGauges(core: Core, { dispatch, upkeep, ownership }: GaugeParts): void {
   exportQueue(core, upkeep);
   exportWork(core, dispatch);
-  exportLanes(core, ownership);
+  exportLanes(core, { upkeep, ownership });
 }

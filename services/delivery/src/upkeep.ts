@@ -18,6 +18,8 @@ export interface Upkeep {
   /** As of the last round; undefined: before the first. */
   readonly census: Census | undefined;
   readonly ages: readonly number[] | undefined;
+  /** Records between watermark and tail, the largest over the lanes. */
+  readonly lagRecords: number;
 }
 
 /** Each part for itself: what one cannot do now is tried again in the next round. */
@@ -38,6 +40,10 @@ async function tendLanes(core: Core, projection: Projection, ownership: Ownershi
   for (const [lane, low] of lows)
     if (lane.state === 'live') await moveOldest(core, lane, await trimLane(core, lane, { low, trimmable: ownership.trimmable(lane) }));
 }
+
+/** Cost: a pass over all recipients that are remembered as finished; too much for each scrape. */
+const largestLag = ({ lanes }: Core): number =>
+  Math.max(0, ...lanes.filter(({ state }) => state === 'live').map(({ fold }) => fold.position - fold.watermark()));
 
 /** What one worker does for all is done by the owner of lane 0. */
 const isFirst = (core: Core): boolean => core.lanes.some((lane) => lane.number === 0 && core.mayAct(lane));
@@ -69,10 +75,12 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
   let sweptAtMs = clock.nowMs();
   let census: Census | undefined;
   let ages: readonly number[] | undefined;
+  let lagRecords = 0;
 
   const tend = async (): Promise<void> => {
     census = takeCensus(core);
     ages = countAges(core);
+    lagRecords = largestLag(core);
     await attempt(core, 'accounting', () => projection.keep());
     audit();
     if (!isStopped && isFirst(core)) await attempt(core, 'log', () => control.tend());
@@ -102,6 +110,9 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
     },
     get ages() {
       return ages;
+    },
+    get lagRecords() {
+      return lagRecords;
     },
   };
 }

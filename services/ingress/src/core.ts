@@ -10,7 +10,7 @@ import { createMeters, type Meters } from './meters.ts';
 import { createRecipientCheck, type RecipientCheck } from './session/recipient-check.ts';
 
 /** What all sessions of all listeners share. */
-export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'log' | 'blobs' | 'directory' | 'laneTableVersion'> {
+export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'tracing' | 'log' | 'blobs' | 'directory' | 'laneTableVersion'> {
   readonly config: Config['ingress'];
   readonly hostname: string;
   readonly meters: Meters;

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@angarium/blob';
 import type { Log } from '@angarium/log';
 import type { Directory } from '@angarium/rpc';
-import type { Clock, Config, Logger, Metrics, TlsSource } from '@angarium/runtime';
+import type { Clock, Config, Logger, Metrics, TlsSource, Tracing } from '@angarium/runtime';
 
 export interface IngressDeps {
   readonly config: Config;
@@ -10,6 +10,7 @@ export interface IngressDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly tls: TlsSource;
   readonly log: Log;
   readonly blobs: BlobStore;

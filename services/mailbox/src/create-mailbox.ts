@@ -1,6 +1,15 @@
 import type { BlobStore } from '@angarium/blob';
 import type { Directory, Mailbox } from '@angarium/rpc';
-import { type Clock, type Config, createGuesses, type Logger, type Metrics, type Service, type TlsSource } from '@angarium/runtime';
+import {
+  type Clock,
+  type Config,
+  createGuesses,
+  type Logger,
+  type Metrics,
+  type Service,
+  type TlsSource,
+  type Tracing,
+} from '@angarium/runtime';
 import { createAccountStates } from './deliver/accounts.ts';
 import { createDeliverer, type Deliverer } from './deliver/deliver.ts';
 import { createMeters } from './meters.ts';
@@ -15,6 +24,7 @@ export interface MailboxDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   /** Opened with `MAILBOX_MIGRATIONS`, used by mailbox services alone; whoever opened it closes it after `stop`. */
   readonly database: MailboxDatabase;
   /** Keys that begin with `mail/` are this service's. */
@@ -46,6 +56,7 @@ export function createMailbox(deps: MailboxDeps): MailboxService {
     ...shared,
     meters,
     random: deps.random,
+    tracing: deps.tracing,
     accounts: createAccountStates({ directory, clock, cacheMs: config.mailbox.accountCacheMs }),
   });
   const sweeper = createSweeper({ ...shared, meters });

@@ -137,12 +137,18 @@ async function routeOrBury(
   message: Message,
   work: Parameters<typeof routeMessage>[2],
 ): Promise<number> {
+  const { queueId, accepted } = message;
+  const parent = accepted.envelope?.traceparent ?? '';
+  const span = deps.tracing.start('routing route', { kind: 'consumer', parent, attributes: { 'angarium.queue_id': queueId } });
   try {
-    return await routeMessage(deps, message, work);
+    const octets = await routeMessage(deps, message, work);
+    span.end();
+    return octets;
   } catch (error) {
+    span.end({ failed: String(error) });
     if (error instanceof Stopping) throw error;
     const detail = error instanceof Error ? error.message : String(error);
-    await buryDead(deps, batch, { record: message.record, reason: 'unroutable', queueId: message.queueId, detail });
+    await buryDead(deps, batch, { record: message.record, reason: 'unroutable', queueId, detail });
     return 0;
   }
 }

@@ -2,7 +2,7 @@ import type { BlobStore } from '@angarium/blob';
 import type { OpenDirectory, SharedDatabase } from '@angarium/directory';
 import type { Log } from '@angarium/log';
 import type { LaneTable } from '@angarium/records';
-import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
+import type { Clock, Config, Logger, Metrics, Tracing } from '@angarium/runtime';
 
 export interface RoutingDeps {
   readonly config: Config;
@@ -11,6 +11,7 @@ export interface RoutingDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly log: Log;
   readonly blobs: BlobStore;
   /** Table by the version that ingress stamped; `undefined`: not known yet, routing waits for it. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type Accepted, encodeRecord, NextHopKind } from '@angarium/records';
 import { Placement, type Target } from '@angarium/rpc';
-import { configSchema, createMetrics, silentLogger } from '@angarium/runtime';
+import { configSchema, createMetrics, noTracing, silentLogger } from '@angarium/runtime';
 import {
   type Answer,
   accept,
@@ -263,7 +263,7 @@ test('it opens a directory of its own, which answers between start and stop', as
   const log = createFaultLog();
   const blobs = createBlobs();
   const routing = createRouting({
-    ...{ clock, random: () => 0.5, logger: silentLogger, metrics: createMetrics({ withProcess: false }), log, blobs },
+    ...{ clock, random: () => 0.5, logger: silentLogger, metrics: createMetrics({ withProcess: false }), tracing: noTracing, log, blobs },
     config: configSchema.parse({ dataFolder: folder }),
     laneTable: () => TABLE,
   });

@@ -4,7 +4,7 @@ import { AppendFailed, createMemoryStorage, type Log, type MemoryLog, openMemory
 import { type Accepted, BodyType, encodeRecord, Ret } from '@angarium/records';
 import { createRouting, type RoutingDeps } from '@angarium/routing';
 import { type Directory, Placement } from '@angarium/rpc';
-import { configSchema, type Logger, type Metrics } from '@angarium/runtime';
+import { configSchema, type Logger, type Metrics, noTracing } from '@angarium/runtime';
 import type { Chance } from '../chance.ts';
 import type { HostManners, Ledger } from '../hosts.ts';
 import { createVirtualTime, type VirtualTime } from '../virtual-time.ts';
@@ -170,7 +170,7 @@ export function createCluster(chance: Chance, options: ClusterOptions = {}): Clu
   };
   const routingClock = time.process();
   const routing = createRouting({
-    ...{ config, clock: routingClock, random: chance.fork().next, logger, metrics: METRICS, blobs, log },
+    ...{ config, clock: routingClock, random: chance.fork().next, logger, metrics: METRICS, tracing: noTracing, blobs, log },
     ...{ directory: createDirectory(), laneTable: () => TABLE },
   });
   let born = 0;

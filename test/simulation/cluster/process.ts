@@ -1,7 +1,7 @@
 import type { BlobStore } from '@angarium/blob';
 import { createDelivery, type Delivery, type Transport } from '@angarium/delivery';
 import { AppendFailed, type Log, type MemoryLog, OffsetGap } from '@angarium/log';
-import type { Config, Logger, Metrics } from '@angarium/runtime';
+import { type Config, type Logger, type Metrics, noTracing } from '@angarium/runtime';
 import type { Chance } from '../chance.ts';
 import { createHosts, createStore, type HostManners, type Ledger } from '../hosts.ts';
 import type { VirtualTime } from '../virtual-time.ts';
@@ -132,7 +132,7 @@ export function createWorkerProcess(o: Surroundings, name: string, incarnation: 
   const ended = new AbortController();
   const view = createView(o, incarnation, { life, cuts, ended: ended.signal });
   const delivery = createDelivery({
-    ...{ config, clock: life.clock, random: chance.fork().next, logger, metrics, blobs, ownerName: name },
+    ...{ config, clock: life.clock, random: chance.fork().next, logger, metrics, tracing: noTracing, blobs, ownerName: name },
     log: o.plant?.(view, name) ?? view,
     transports: [createWatched(o, incarnation, life)],
     mailbox: createStore(o.ledger, { chance: chance.fork(), clock: life.clock, witness: o.witness, isCalm: o.isCalm }),

@@ -6,6 +6,7 @@ import { kafkaSchema } from './kafka.ts';
 import { mailboxSchema } from './mailbox.ts';
 import { postgresSchema } from './postgres.ts';
 import { routingSchema } from './routing.ts';
+import { tracingSchema } from './tracing.ts';
 import { address, atLeastOne, durationMs, octets } from './units.ts';
 
 export const configSchema = z.strictObject({
@@ -62,6 +63,7 @@ export const configSchema = z.strictObject({
       flushMs: durationMs.default(500).describe('How long a line may stay in the buffer.'),
     })
     .prefault({}),
+  tracing: tracingSchema.prefault({}),
   journal: z
     .strictObject({
       lanes: atLeastOne.default(16).describe('Partitions of mail.lane.'),

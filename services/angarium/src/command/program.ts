@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addClusterCommand } from './cluster.ts';
 import { addConfigCommand } from './config.ts';
 import { addDirectoryCommands } from './directory.ts';
 import { addFolderCommands } from './folder.ts';
@@ -36,6 +37,7 @@ export function createProgram(terminal: Terminal): Command {
   addLanesCommand(program, terminal);
   addFolderCommands(program, terminal);
   addTopicsCommand(program, terminal);
+  addClusterCommand(program, terminal);
   addConfigCommand(program, terminal);
   addMetricsCommand(program, terminal);
   return program;

@@ -4,10 +4,12 @@ import {
   type Config,
   createLogger,
   createMetrics,
+  createTracing,
   type Logger,
   type Metrics,
   systemClock,
   type TlsSource,
+  type Tracing,
   watchTls,
 } from '@angarium/runtime';
 import { exportProcess } from '../measures/process.ts';
@@ -20,6 +22,7 @@ export interface Base {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly tls: TlsSource & { close(): void };
 }
 
@@ -42,7 +45,8 @@ function createRandom(): () => number {
   };
 }
 
-export async function createBase(config: Config): Promise<Base> {
+/** `service`: the name that its spans have. */
+export async function createBase(config: Config, service: string): Promise<Base> {
   const logger = createLogger(config.log);
   const { certificateFile, keyFile, reloadMs } = config.tls;
   const files =
@@ -50,7 +54,8 @@ export async function createBase(config: Config): Promise<Base> {
       ? { certificateFile, keyFile }
       : await selfSignedFiles(`${config.dataFolder}/tls`, config.hostname);
   const tls = await watchTls({ ...files, reloadMs }, { clock: systemClock, logger });
-  const metrics = createMetrics({ withProcess: true });
+  const tracing = await createTracing(config.tracing, service);
+  const metrics = createMetrics({ withProcess: true, withExemplars: tracing.isOn });
   exportProcess({ config, clock: systemClock, metrics, tls });
-  return { config, clock: systemClock, random: createRandom(), logger, metrics, tls };
+  return { config, clock: systemClock, random: createRandom(), logger, metrics, tracing, tls };
 }

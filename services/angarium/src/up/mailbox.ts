@@ -15,10 +15,11 @@ const DIRECTORY_TIMEOUT_MS = 10_000;
  */
 export async function runMailbox(config: Config, write: (text: string) => void): Promise<void> {
   const lock = await openFolder(config.dataFolder);
-  const base = await createBase(config);
+  const base = await createBase(config, 'mailbox');
   const parts = createParts(base.logger);
   parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
+  parts.add('tracing', () => base.tracing.close());
   try {
     const health = await startHealth(base, parts);
     const tls = config.rpcTls;

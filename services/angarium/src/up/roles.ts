@@ -100,10 +100,11 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
  */
 export async function runRole(role: Role, config: Config): Promise<void> {
   const lock = await openFolder(config.dataFolder);
-  const base = await createBase(config);
+  const base = await createBase(config, role);
   const parts = createParts(base.logger);
   parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
+  parts.add('tracing', () => base.tracing.close());
   try {
     const health = await startHealth(base, parts);
     const shared = await openClusterLog(base, parts);

@@ -13,10 +13,11 @@ import { startAll, startHealth } from './start.ts';
  */
 export async function runAll(config: Config, write: (text: string) => void): Promise<void> {
   const lock = await openFolder(config.dataFolder);
-  const base = await createBase(config);
+  const base = await createBase(config, 'angarium');
   const parts = createParts(base.logger);
   parts.add('data folder', () => lock.release());
   parts.add('certificate', async () => base.tls.close());
+  parts.add('tracing', () => base.tracing.close());
   try {
     const health = await startHealth(base, parts);
     const { directory, admin, addresses, services } = await startAll(base, parts);

@@ -1,5 +1,6 @@
 import type { LiveMessage, LiveRecipient } from '@angarium/lanes';
 import { BodyType, Ret } from '@angarium/records';
+import type { Span } from '@angarium/runtime';
 import type { Ticket, Verdict } from '@angarium/scheduler';
 import type { Core, Flight } from '../core.ts';
 import type { Route } from '../hops.ts';
@@ -42,7 +43,11 @@ const RET: Readonly<Partial<Record<Ret, Job['ret']>>> = { [Ret.FULL]: 'full', [R
 export const isWaiting = ({ message, address }: LiveRecipient): boolean =>
   message.home.get(message.queueId)?.recipients.get(address)?.state === 'waiting';
 
-function createJob(core: Core, { lane, message, recipients, route, ticket, flight }: Attempt, content: Uint8Array): Job {
+function createJob(
+  core: Core,
+  { lane, message, recipients, route, ticket, flight }: Attempt,
+  what: Pick<Job, 'content' | 'traceparent'>,
+): Job {
   const { envelope } = message;
   const allowance = core.quota?.allowance(ticket, route.plan.limits);
   return {
@@ -56,7 +61,7 @@ function createJob(core: Core, { lane, message, recipients, route, ticket, fligh
     smtputf8: envelope.smtputf8,
     headerUtf8: envelope.headerUtf8,
     acceptedAtMs: envelope.acceptedAtMs,
-    content,
+    ...what,
     recipients: recipients.map(({ address, notify, orcpt, nextHop }) => ({ address, notify, orcpt, account: nextHop?.account ?? '' })),
     mayFinish: () => core.isOpen() && core.mayAct(lane) && recipients.every(isWaiting),
     onDot: () => {
@@ -101,7 +106,7 @@ function countReplies({ meters }: Core, { plan: { provider } }: Route, { recipie
     meters.providerAttempts.inc({ provider, result: inDoubt && result === 'deferred' ? 'doubt' : result });
 }
 
-function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
+function settle(core: Core, attempt: Attempt, result: AttemptResult, { traceId }: Span): Ended {
   const { lane, message, recipients, flight, ticket } = attempt;
   if (!flight.sent && !core.mayAct(lane)) return notOurs(attempt);
   const { findings, unspent } = concludeAttempt(recipients, result, momentOf(core));
@@ -112,13 +117,13 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
   if (transport === 'remote' && result.noRoom !== true) countReplies(core, attempt.route, result);
   if (result.inDoubt) core.meters.inDoubt.inc();
   const ageMs = ticket.startedAtMs - message.envelope.acceptedAtMs;
-  if (result.spent && recipients.every(({ attempts }) => attempts === 0)) core.meters.firstAttempt.observe(ageMs / 1000);
+  if (result.spent && recipients.every(({ attempts }) => attempts === 0)) core.meters.firstAttempt.observe(ageMs / 1000, {}, traceId);
   // Who was ended by an order meanwhile is not deferred; that somebody was delivered all the same is told.
   const recorded = findings.filter((finding) => isWaiting(finding.recipient) || finding.dueAtMs === 0);
   const written =
     recorded.length === 0
       ? Promise.resolve()
-      : record(core, { lane, message, flight, findings: recorded, inDoubt: result.inDoubt, site: ticket.site.title });
+      : record(core, { lane, message, flight, findings: recorded, inDoubt: result.inDoubt, site: ticket.site.title, traceId });
   written.catch(crash);
   const noRoom = result.noRoom === true;
   if (!noRoom) tellUnspent(core, attempt, unspent);
@@ -136,6 +141,19 @@ function settle(core: Core, attempt: Attempt, result: AttemptResult): Ended {
 
 /** Makes one attempt. Unknown trouble puts off. */
 export async function runAttempt(core: Core, attempt: Attempt): Promise<Ended> {
+  const { message, recipients, ticket } = attempt;
+  const attributes = {
+    ...{ 'angarium.queue_id': message.queueId, 'angarium.site': ticket.site.title },
+    ...{ 'angarium.recipients': recipients.length, 'angarium.attempt': (recipients[0]?.attempts ?? 0) + 1 },
+  };
+  const span = core.deps.tracing.start('delivery attempt', { kind: 'client', parent: message.envelope.traceparent, attributes });
+  const ended = await transact(core, attempt, span);
+  const reply = ended.reply === undefined ? {} : { 'angarium.reply': `${ended.reply.code} ${ended.reply.enhanced}` };
+  span.end({ attributes: { 'angarium.verdict': ended.verdict, ...reply }, failed: ended.spent ? undefined : ended.note });
+  return ended;
+}
+
+async function transact(core: Core, attempt: Attempt, span: Span): Promise<Ended> {
   let content: Uint8Array;
   try {
     const { lane, message } = attempt;
@@ -146,11 +164,11 @@ export async function runAttempt(core: Core, attempt: Attempt): Promise<Ended> {
   }
   let result: AttemptResult;
   try {
-    result = await attempt.route.transport.attempt(createJob(core, attempt, content));
+    result = await attempt.route.transport.attempt(createJob(core, attempt, { content, traceparent: span.traceparent }));
   } catch (error) {
     return { ...failure(core, attempt, 'transport', error), unspent: attempt.recipients };
   } finally {
     attempt.flight.dotted = false;
   }
-  return settle(core, attempt, result);
+  return settle(core, attempt, result, span);
 }

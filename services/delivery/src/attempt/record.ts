@@ -23,6 +23,8 @@ export interface Recording {
   readonly inDoubt: boolean;
   /** Empty: no site was asked. */
   readonly site: string;
+  /** Of the attempt, where it was traced. */
+  readonly traceId?: string;
 }
 
 export const momentOf = ({ deps, laneTableVersion }: Core): Moment => ({
@@ -55,11 +57,11 @@ function logPart(core: Core, { message, site }: Recording, part: RecipientOutcom
   );
 }
 
-function count(core: Core, { message }: Recording, outcome: Outcome): void {
+function count(core: Core, { message, traceId }: Recording, outcome: Outcome): void {
   const ageMs = core.deps.clock.nowMs() - message.envelope.acceptedAtMs;
   for (const { result, reply, addresses } of outcome.recipients) {
     core.meters.outcomes.inc({ result: NAMES[result] ?? 'deferred', reply: replyClass(reply?.code ?? 0) }, addresses.length);
-    if (result === Result.DELIVERED) for (const _ of addresses) core.meters.endToEnd.observe(ageMs / 1000);
+    if (result === Result.DELIVERED) for (const _ of addresses) core.meters.endToEnd.observe(ageMs / 1000, {}, traceId);
   }
 }
 

@@ -2,7 +2,7 @@ import { createMemoryBlobs } from '@angarium/blob';
 import { createLaneFold } from '@angarium/lanes';
 import { createMemoryStorage, openMemoryLog } from '@angarium/log';
 import { decodeRecord, encodeRecord, type Kind } from '@angarium/records';
-import { configSchema, createMetrics, type Logger } from '@angarium/runtime';
+import { configSchema, createMetrics, type Logger, noTracing } from '@angarium/runtime';
 import { createCore } from '../core.ts';
 import { createDispatch } from '../dispatch.ts';
 import type { Lane } from '../lane/lane.ts';
@@ -41,7 +41,19 @@ export async function createSmallWorld() {
   const blobs = createMemoryBlobs({ nowMs: clock.nowMs });
   const metrics = createMetrics({ withProcess: false });
   const mailbox = { deliver: () => Promise.reject(new Error('no mailbox here')) };
-  const ports = { config, clock, random: () => 0.5, logger, metrics, log, blobs, transports: [transport], mailbox, ownerName: 'small' };
+  const ports = {
+    config,
+    clock,
+    random: () => 0.5,
+    logger,
+    metrics,
+    tracing: noTracing,
+    log,
+    blobs,
+    transports: [transport],
+    mailbox,
+    ownerName: 'small',
+  };
   const core = createCore(ports);
   const dispatch = createDispatch(core);
   const fold = createLaneFold({ lane: 0, incarnation: 1 });

@@ -23,7 +23,7 @@ import {
   type Source,
 } from '@angarium/records';
 import { type DeliverRequest, DeliverResult, type Mailbox, Unavailable } from '@angarium/rpc';
-import { type Clock, configSchema, createMetrics, type Logger } from '@angarium/runtime';
+import { type Clock, configSchema, createMetrics, type Logger, noTracing } from '@angarium/runtime';
 import { createDelivery } from '../create-delivery.ts';
 import type { AttemptResult, Job, RecipientResult, Resolution, Transport } from '../transport/port.ts';
 import { createHandClock, settle } from './clock.ts';
@@ -281,7 +281,7 @@ export function createWorld(delivery: Record<string, unknown> = {}) {
     const metrics = createMetrics({ withProcess: false });
     const log = store.open(clock.nowMs);
     const own = { clock: mortalClock(clock, alive), blobs: mortalBlobs(blobs, alive) };
-    const base = { config, random: () => 0.5, logger, metrics, log, ownerName: 'world', ...own };
+    const base = { config, random: () => 0.5, logger, metrics, tracing: noTracing, log, ownerName: 'world', ...own };
     return { log, metrics, alive, delivery: createDelivery({ ...base, transports: [remote.transport], mailbox: box.mailbox }) };
   };
   let now = start();

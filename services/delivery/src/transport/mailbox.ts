@@ -46,8 +46,8 @@ export function createMailboxTransport(mailbox: Mailbox): Transport {
       const content = Buffer.from(job.content.buffer, job.content.byteOffset, job.content.byteLength);
       const recipients = job.recipients.map(({ address, account }) => ({ account: account || address, address, quotaOctets: 0 }));
       try {
-        const { queueId, reversePath, acceptedAtMs } = job;
-        const { results } = await mailbox.deliver({ id: 0, queueId, reversePath, content, recipients, acceptedAtMs });
+        const { queueId, reversePath, acceptedAtMs, traceparent } = job;
+        const { results } = await mailbox.deliver({ id: 0, queueId, reversePath, content, recipients, acceptedAtMs, traceparent });
         return concluded(
           job,
           recipients.map((_, index) => ANSWERS[results[index] ?? DeliverResult.UNAVAILABLE] ?? UNAVAILABLE),

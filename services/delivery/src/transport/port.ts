@@ -51,6 +51,8 @@ export interface Job<P extends Plan = Plan> {
   readonly smtputf8: boolean;
   readonly headerUtf8: boolean;
   readonly acceptedAtMs: number;
+  /** Of the attempt's span; empty when it is not traced. */
+  readonly traceparent: string;
   /** CRLF line ends, not dot-stuffed. */
   readonly content: Uint8Array;
   readonly recipients: readonly JobRecipient[];

@@ -75,7 +75,7 @@ function fieldsFor({ core, dialog, transaction, tls }: Handover, { queueId, rece
 const RET = { FULL: Ret.FULL, HDRS: Ret.HDRS } as const;
 const MESSAGE_ID_OCTETS = 250;
 
-function envelopeOf({ core, dialog, transaction }: Handover, message: Incoming): Envelope {
+function envelopeOf({ core, dialog, transaction }: Handover, message: Incoming, traceparent: string): Envelope {
   const { queueId, receivedMs, header } = message;
   const { mail, reversePath } = transaction;
   const ownId = dialog.account === undefined ? '' : `<${queueId}@${core.hostname}>`;
@@ -92,7 +92,7 @@ function envelopeOf({ core, dialog, transaction }: Handover, message: Incoming):
     priority: 0,
     acceptedAtMs: receivedMs,
     parentQueueId: '',
-    traceparent: '',
+    traceparent,
     messageId: printable(header.value('message-id') ?? ownId, MESSAGE_ID_OCTETS),
   };
 }
@@ -126,20 +126,24 @@ async function store(handover: Handover, message: Incoming): Promise<SmtpReply> 
   const { queueId, receivedMs } = message;
   const pieces = withFields(message, fieldsFor(handover, message));
   const octets = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const attributes = { 'angarium.queue_id': queueId, 'angarium.recipients': transaction.recipients.length, 'angarium.octets': octets };
+  const span = core.tracing.start('ingress accept', { kind: 'producer', startedAtMs: receivedMs, attributes });
   try {
     const content = await place(handover, { queueId, pieces, octets });
-    const envelope = envelopeOf(handover, message);
+    const envelope = envelopeOf(handover, message, span.traceparent);
     const { recipients } = transaction;
     const value = { envelope, recipients, content, laneTableVersion: core.laneTableVersion() };
     await core.log.append('mail.in', core.log.anyPartition('mail.in'), [encodeRecord({ $case: 'accepted', value })]);
   } catch (error) {
+    span.end({ failed: String(error) });
     return refuseUnstored(handover, queueId, error);
   }
+  span.end();
   const { listener, account, client } = dialog;
   core.meters.messages.inc({ listener, tls: handover.tls ? 'yes' : 'no' });
   core.meters.octets.inc({ listener }, octets);
   core.meters.recipients.inc({ listener }, transaction.recipients.length);
-  core.meters.acceptSeconds.observe((core.clock.nowMs() - receivedMs) / 1000);
+  core.meters.acceptSeconds.observe((core.clock.nowMs() - receivedMs) / 1000, {}, span.traceId);
   const who = account === undefined ? { client: client.address } : { account };
   core.logger.info(
     { queueId, ...who, reversePath: transaction.reversePath, recipients: transaction.recipients.length, octets },

@@ -10,6 +10,7 @@ import {
   type Logger,
   loadConfig,
   type Metrics,
+  noTracing,
   type TlsSource,
 } from '@angarium/runtime';
 import { createIngress, type Ingress } from '../index.ts';
@@ -139,7 +140,7 @@ export async function startIngress(t: { after(run: () => Promise<void>): void },
   const lines: LogLine[] = [];
   const { tls, renew } = createTls();
   const ports = { log, blobs, directory, laneTableVersion: () => 7 };
-  const base = { clock, random: Math.random, logger: createRecordingLogger(lines), metrics, tls };
+  const base = { clock, random: Math.random, logger: createRecordingLogger(lines), metrics, tracing: noTracing, tls };
   const ingress = createIngress({ config: configFor(options.ingress), ...base, ...ports });
   await ingress.start();
   t.after(async () => {

@@ -1,7 +1,7 @@
 import { type BlobStore, BlobStoreFull } from '@angarium/blob';
 import { formatDeliveredTo, formatReturnPath } from '@angarium/message';
 import { type DeliverRecipient, type DeliverRequest, DeliverResult, type Mailbox, Refused, Unavailable } from '@angarium/rpc';
-import type { Clock, Config, Logger } from '@angarium/runtime';
+import type { Clock, Config, Logger, Tracing } from '@angarium/runtime';
 import { SqlBusy, SqlError, type SqlTrouble } from '@angarium/sql';
 import type { Meters } from '../meters.ts';
 import { blobName, deleteBody, putBody } from '../store/bodies.ts';
@@ -16,6 +16,7 @@ export interface DeliverDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
+  readonly tracing: Tracing;
   readonly meters: Meters;
   readonly database: StoreDatabase;
   readonly blobs: BlobStore;
@@ -78,12 +79,15 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
         if (isDraining) throw new Unavailable('the mailbox service is stopping');
         if (!QUEUE_ID.test(request.queueId)) throw new Refused('invalid', 'a queue id is 1 to 64 letters and digits');
         const startedMs = performance.now();
+        const { queueId, traceparent: parent } = request;
+        const span = deps.tracing.start('mailbox deliver', { kind: 'server', parent, attributes: { 'angarium.queue_id': queueId } });
         const results = deliver(request);
         unanswered.add(results);
         try {
           return { id: request.id, results: await results };
         } finally {
           unanswered.delete(results);
+          span.end();
           const octets = request.content.length;
           deps.meters.delivered(await results.catch(() => []), { octets, ms: performance.now() - startedMs });
         }

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeliverRequest, Directory } from '@angarium/rpc';
-import { type Config, configSchema, createMetrics, type KeyPair, silentLogger } from '@angarium/runtime';
+import { type Config, configSchema, createMetrics, type KeyPair, noTracing, silentLogger } from '@angarium/runtime';
 import { openPostgres, openSqlite } from '@angarium/sql';
 import { createTestDatabase, type TestDatabase } from '../../../../test/postgres/database.ts';
 import { createMailbox, type MailboxService } from '../create-mailbox.ts';
@@ -109,13 +109,8 @@ const openDatabase = ({ folder, server }: Lasting): Promise<MailboxDatabase> =>
     ? openSqlite<MailboxTables>({ file: join(folder, 'mailbox.sqlite'), migrations: MIGRATIONS })
     : openPostgres<MailboxTables>({ ...server, ...POOL, ...TIMEOUTS, migrations: MIGRATIONS });
 
-async function open(lasting: Lasting): Promise<TestMailbox> {
-  const { folder, clock, directory, blobs } = lasting;
-  const database = await openDatabase(lasting);
-  const config = configSchema.parse({
-    mailbox: { pop3: { listen: ['127.0.0.1:0'] }, pop3s: { listen: ['127.0.0.1:0'] }, ...lasting.config },
-  });
-  let pair = await testPair('first');
+function createTls(first: KeyPair) {
+  let pair = first;
   const listeners = new Set<() => void>();
   const tls = {
     current: () => pair,
@@ -124,8 +119,22 @@ async function open(lasting: Lasting): Promise<TestMailbox> {
       return () => listeners.delete(listener);
     },
   };
+  const changeTls = (next: KeyPair) => {
+    pair = next;
+    for (const listener of listeners) listener();
+  };
+  return { tls, changeTls };
+}
+
+async function open(lasting: Lasting): Promise<TestMailbox> {
+  const { folder, clock, directory, blobs } = lasting;
+  const database = await openDatabase(lasting);
+  const config = configSchema.parse({
+    mailbox: { pop3: { listen: ['127.0.0.1:0'] }, pop3s: { listen: ['127.0.0.1:0'] }, ...lasting.config },
+  });
+  const { tls, changeTls } = createTls(await testPair('first'));
   const metrics = createMetrics({ withProcess: false });
-  const deps = { config, clock, random: Math.random, logger: silentLogger, metrics, blobs, directory, tls };
+  const deps = { config, clock, random: Math.random, logger: silentLogger, metrics, tracing: noTracing, blobs, directory, tls };
   const service = createMailbox({ ...deps, database });
   try {
     await service.start();
@@ -139,12 +148,17 @@ async function open(lasting: Lasting): Promise<TestMailbox> {
   };
   return {
     ...{ service, clock, blobs, directory, database, metrics },
-    changeTls: (next) => {
-      pair = next;
-      for (const listener of listeners) listener();
-    },
+    changeTls,
     deliver: async (request) => {
-      const whole = { id: 0, reversePath: 'sender@example.org', content: HELLO, recipients: [], acceptedAtMs: START_MS, ...request };
+      const whole = {
+        id: 0,
+        reversePath: 'sender@example.org',
+        content: HELLO,
+        recipients: [],
+        acceptedAtMs: START_MS,
+        traceparent: '',
+        ...request,
+      };
       return (await service.mailbox.deliver(whole)).results;
     },
     restart: async () => {

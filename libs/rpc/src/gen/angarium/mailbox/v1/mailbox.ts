@@ -56,6 +56,8 @@ export interface DeliverRequest {
   content: Uint8Array;
   recipients: DeliverRecipient[];
   acceptedAtMs: number;
+  /** W3C Trace Context of the attempt; a stream carries many messages, so it is not in its metadata. Empty: not traced. */
+  traceparent: string;
 }
 
 export interface DeliverRecipient {
@@ -73,7 +75,15 @@ export interface DeliverResponse {
 }
 
 function createBaseDeliverRequest(): DeliverRequest {
-  return { id: 0, queueId: "", reversePath: "", content: new Uint8Array(0), recipients: [], acceptedAtMs: 0 };
+  return {
+    id: 0,
+    queueId: "",
+    reversePath: "",
+    content: new Uint8Array(0),
+    recipients: [],
+    acceptedAtMs: 0,
+    traceparent: "",
+  };
 }
 
 export const DeliverRequest: MessageFns<DeliverRequest> = {
@@ -95,6 +105,9 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
     }
     if (message.acceptedAtMs !== 0) {
       writer.uint32(48).int64(message.acceptedAtMs);
+    }
+    if (message.traceparent !== "") {
+      writer.uint32(58).string(message.traceparent);
     }
     return writer;
   },
@@ -160,6 +173,14 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
             message.acceptedAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.traceparent = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -183,6 +204,7 @@ export const DeliverRequest: MessageFns<DeliverRequest> = {
     message.content = object.content ?? new Uint8Array(0);
     message.recipients = object.recipients?.map((e) => DeliverRecipient.fromPartial(e)) || [];
     message.acceptedAtMs = object.acceptedAtMs ?? 0;
+    message.traceparent = object.traceparent ?? "";
     return message;
   },
 };
