@@ -65,6 +65,19 @@ if (hasBrokers('the roles over Kafka')) {
     assert.equal(stored.account, 'me@angarium.test');
   });
 
+  test('appends to Kafka and calls between processes are measured on both sides', async () => {
+    const calls = (name: string, side: string, method: string) =>
+      one(name).metric(`angarium_rpc_${side}_call_seconds_count{method="${method}",status="ok"}`);
+    assert.ok((await calls('ingress', 'client', 'Directory/Check')) > 0);
+    assert.equal(await calls('routing', 'server', 'Directory/Check'), await calls('ingress', 'client', 'Directory/Check'));
+    assert.equal(await calls('delivery', 'client', 'Mailbox/Deliver'), 1);
+    assert.equal(await calls('mailbox', 'server', 'Mailbox/Deliver'), 1);
+    assert.equal(await one('ingress').metric('angarium_log_entries_total'), 1);
+    assert.equal(await one('ingress').metric('angarium_log_batch_entries_count'), 1);
+    assert.equal(await one('ingress').metric('angarium_blob_call_seconds_count{call="put",outcome="ok"}'), 1);
+    assert.equal(await one('delivery').metric('angarium_delivery_lanes_unowned'), 0);
+  });
+
   test('each role killed under load and started again: every 250 is delivered, and the count holds', { timeout: 180_000 }, async () => {
     const before = await until(async () => ((await accounting(one('delivery'))).delivered === 1 ? 1 : undefined));
     const address = () => one('ingress').addresses.mx[0] ?? '';
@@ -109,6 +122,8 @@ if (hasBrokers('the roles over Kafka')) {
     await one('delivery').kill();
     running.delete('delivery');
     await until(async () => ((await lanesOf('delivery-2')) === 4 ? true : undefined), 30_000);
+    assert.equal(await one('delivery-2').metric('angarium_delivery_lane_takeovers_total{owner="silent"}'), 2);
+    assert.equal(await one('delivery-2').metric('angarium_delivery_lanes_unowned'), 0);
     await load.stop();
     await until(async () => {
       const stored = one('mailbox').lines.filter(({ event, queueId }) => event === 'mailbox.message.stored' && !storedBefore.has(queueId));
