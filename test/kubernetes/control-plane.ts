@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,6 +36,8 @@ export interface ControlPlane {
   tryKubectl(args: readonly string[], input?: string): Answer;
   tryHelm(args: readonly string[]): Answer;
   helm(args: readonly string[]): string;
+  /** The same while other things go on here. */
+  helmBeside(args: readonly string[]): Promise<void>;
   /** Tells one of them to end. */
   end(name: string): void;
   /** Ends what was run, the last one first. */
@@ -233,6 +235,10 @@ export async function startControlPlane(o: { readonly folder: string; readonly p
     kubectl: (args, input) => orThrow('kubectl', args, tryKubectl(args, input)),
     tryHelm,
     helm: (args) => orThrow('helm', args, tryHelm(args)),
+    helmBeside: (args) =>
+      new Promise((resolve, reject) => {
+        execFile(HELM, [...args], { env }, (error) => (error ? reject(error) : resolve()));
+      }),
     close: async () => {
       for (const { child } of running.splice(0).reverse()) {
         if (child.exitCode !== null || child.signalCode !== null) continue;

@@ -196,9 +196,6 @@ async function survive(world: World, name: string, happen: (load: Load) => Promi
 const told = ({ taken, copies, codes, silenceMs }: Outcome) =>
   `${taken} accepted, 0 lost, ${copies} copies, the count closes; longest time without a 250: ${seconds(silenceMs)}; refusals: ${[...codes].join(', ') || 'none'}`;
 
-const rolledOut = (world: World, role: string) =>
-  inNamespace(world.plane, 'rollout', 'status', `deploy/r-angarium-${role}`, '--timeout=120s');
-
 async function deletions(world: World): Promise<Row> {
   const outcome = await survive(world, 'deleted', async () => {
     for (const role of ['ingress', 'routing', 'delivery', 'mailbox']) {
@@ -233,8 +230,7 @@ async function rollingUpgrade(world: World): Promise<Row> {
     'upgraded',
     async () => {
       const change = ['--set', 'pods.annotations.upgraded=yes'];
-      world.plane.helm(['upgrade', 'r', CHART, '-n', NAMESPACE, '-f', world.values, ...change, '--wait', '--timeout', '240s']);
-      for (const role of ['ingress', 'routing', 'delivery', 'mailbox']) rolledOut(world, role);
+      await world.plane.helmBeside(['upgrade', 'r', CHART, '-n', NAMESPACE, '-f', world.values, ...change, '--wait', '--timeout', '240s']);
     },
     0,
   );
@@ -313,13 +309,27 @@ async function renewed(world: World): Promise<Row> {
   };
 }
 
+/** As an operator asks for it, beside the cluster. */
+function status({ plane }: World): Row {
+  const main = new URL('../../services/angarium/src/main.ts', import.meta.url).pathname;
+  const env = { ...process.env, KUBECONFIG: join(plane.folder, 'kubeconfig') };
+  const told = execFileSync(process.execPath, [main, 'cluster', 'status', 'r', '-n', NAMESPACE, '--json'], { env, encoding: 'utf8' });
+  const pods = JSON.parse(told) as { service: string; isReady: boolean; lanes?: number }[];
+  assert.ok(pods.every(({ isReady }) => isReady));
+  assert.equal(
+    pods.reduce((sum, { lanes = 0 }) => sum + lanes, 0),
+    12,
+  );
+  return { what: '`angarium cluster status`', shown: `${pods.length} pods, all ready and alike; all 12 lanes owned` };
+}
+
 export async function runMail(plane: ControlPlane, folder: string): Promise<readonly Row[]> {
   const ends: (() => Promise<void>)[] = [];
   try {
     const { world, row } = await install(plane, folder, ends);
     plane.helm(['test', 'r', '-n', NAMESPACE, '--timeout', '90s']);
     const rows = [row, { what: 'helm test of the real image', shown: 'MX, submission and POP3 greet' }];
-    for (const show of [deletions, killed, rollingUpgrade, scaled, renewed]) rows.push(await show(world));
+    for (const show of [status, deletions, killed, rollingUpgrade, scaled, renewed]) rows.push(await show(world));
     plane.helm(['uninstall', 'r', '-n', NAMESPACE, '--wait']);
     return rows;
   } catch (error) {
