@@ -75,9 +75,9 @@ export interface GaugeParts {
 const sumOf = (lanes: readonly Lane[], of: (lane: Lane) => number): number => lanes.reduce((total, lane) => total + of(lane), 0);
 
 function exportQueue({ lanes, deps }: Core, upkeep: Upkeep): void {
-  const recipients = (state: (typeof STATES)[number]) => () => upkeep.census?.byState[state] ?? 0;
+  const recipients = (state: (typeof STATES)[number]) => () => upkeep.seen?.census.byState[state] ?? 0;
   const oldestReady = () => {
-    const sinceMs = upkeep.census?.oldestReadyMs ?? 0;
+    const sinceMs = upkeep.seen?.census.oldestReadyMs ?? 0;
     return sinceMs === 0 ? 0 : Math.max(0, deps.clock.nowMs() - sinceMs) / 1000;
   };
   registerGauges(deps.metrics, QUEUE_GAUGES, {
@@ -94,7 +94,7 @@ function exportQueue({ lanes, deps }: Core, upkeep: Upkeep): void {
       [recipients('deferred')(), { state: 'waiting' }],
       [recipients('suspended')(), { state: 'suspended' }],
     ],
-    ages: () => AGES.map((age, at) => [upkeep.ages?.[at] ?? 0, { age }] as const),
+    ages: () => AGES.map((age, at) => [upkeep.seen?.ages[at] ?? 0, { age }] as const),
     oldestReady,
     oldestDue: oldestReady,
   });
@@ -133,7 +133,7 @@ function exportLanes({ lanes, deps }: Core, { upkeep, ownership }: Omit<GaugePar
     recovering: () => ownership.recovering().length,
     unowned: ownership.unowned,
     epoch: () => lanes.map(({ number, epoch }) => [epoch, { lane: `${number}` }] as const),
-    lag: () => upkeep.lagRecords,
+    lag: () => upkeep.seen?.lagRecords ?? 0,
   });
 }
 

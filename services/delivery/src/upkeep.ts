@@ -15,10 +15,16 @@ import { sweepBlobs } from './sweeper.ts';
 export interface Upkeep {
   start(): void;
   stop(): Promise<void>;
-  /** As of the last round; undefined: before the first. */
-  readonly census: Census | undefined;
-  readonly ages: readonly number[] | undefined;
-  /** Records between watermark and tail, the largest over the lanes. */
+  /** As of the last round; undefined: before the start. */
+  readonly seen: Seen | undefined;
+}
+
+/** What each scrape would be too often for. */
+export interface Seen {
+  readonly census: Census;
+  /** In the order of `AGES`. */
+  readonly ages: readonly number[];
+  /** Records between watermark and tail, the largest over the lanes. Cost: a pass over all that is remembered as finished. */
   readonly lagRecords: number;
 }
 
@@ -41,9 +47,11 @@ async function tendLanes(core: Core, projection: Projection, ownership: Ownershi
     if (lane.state === 'live') await moveOldest(core, lane, await trimLane(core, lane, { low, trimmable: ownership.trimmable(lane) }));
 }
 
-/** Cost: a pass over all recipients that are remembered as finished; too much for each scrape. */
-const largestLag = ({ lanes }: Core): number =>
-  Math.max(0, ...lanes.filter(({ state }) => state === 'live').map(({ fold }) => fold.position - fold.watermark()));
+function look(core: Core): Seen {
+  const live = core.lanes.filter(({ state }) => state === 'live');
+  const lagRecords = Math.max(0, ...live.map(({ fold }) => fold.position - fold.watermark()));
+  return { census: takeCensus(core), ages: countAges(core), lagRecords };
+}
 
 /** What one worker does for all is done by the owner of lane 0. */
 const isFirst = (core: Core): boolean => core.lanes.some((lane) => lane.number === 0 && core.mayAct(lane));
@@ -73,14 +81,10 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
   let round: Promise<void> = Promise.resolve();
   let isStopped = false;
   let sweptAtMs = clock.nowMs();
-  let census: Census | undefined;
-  let ages: readonly number[] | undefined;
-  let lagRecords = 0;
+  let seen: Seen | undefined;
 
   const tend = async (): Promise<void> => {
-    census = takeCensus(core);
-    ages = countAges(core);
-    lagRecords = largestLag(core);
+    seen = look(core);
     await attempt(core, 'accounting', () => projection.keep());
     audit();
     if (!isStopped && isFirst(core)) await attempt(core, 'log', () => control.tend());
@@ -99,20 +103,17 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
     });
   };
   return {
-    start: next,
+    start() {
+      seen = look(core);
+      next();
+    },
     async stop() {
       isStopped = true;
       callOff();
       await round;
     },
-    get census() {
-      return census;
-    },
-    get ages() {
-      return ages;
-    },
-    get lagRecords() {
-      return lagRecords;
+    get seen() {
+      return seen;
     },
   };
 }
