@@ -86,11 +86,16 @@ test('calls of services are measured by method and by how they ended, on both si
 test('a process tells its release, when its certificate expires and what is free on its disk', async () => {
   const { metrics, value } = startMetrics();
   const pair = { cert: Buffer.from(testTls.cert), key: Buffer.from(testTls.key) };
-  const config = configSchema.parse({ dataFolder: import.meta.dirname, kafka: { tls: { certificateFile: '/nowhere/kafka.pem' } } });
+  const config = configSchema.parse({
+    dataFolder: import.meta.dirname,
+    kafka: { tls: { certificateFile: '/nowhere/kafka.pem' } },
+    rpcTls: { certificateFile: import.meta.filename, keyFile: 'key.pem', authorityFile: 'authority.pem' },
+  });
   exportProcess({ config, clock: systemClock, metrics, tls: { current: () => pair, onChange: () => () => {} } });
   assert.match((await metrics.scrape()).text, /^angarium_build_info\{version="\d+\.\d+\.\d+",node="v\d+\.\d+\.\d+"\} 1$/m);
   assert.ok(((await value('angarium_tls_certificate_expiry_seconds{listener="smtp"}')) ?? 0) > 0);
-  assert.equal(await value('angarium_tls_certificate_expiry_seconds{listener="kafka"}'), undefined);
+  for (const unreadable of ['kafka', 'rpc'])
+    assert.equal(await value(`angarium_tls_certificate_expiry_seconds{listener="${unreadable}"}`), undefined);
   let free: number | undefined;
   while (free === undefined) {
     await new Promise((resolve) => setImmediate(resolve));

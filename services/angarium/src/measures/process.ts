@@ -55,24 +55,23 @@ function certificateFiles({ rpcTls, kafka, postgres }: Config): readonly (readon
   return files.flatMap(([listener, file]) => (file === undefined ? [] : [[listener, file] as const]));
 }
 
-function readFile(file: string): Buffer | undefined {
+/** Undefined: it cannot be read, or is being written. Whoever needs it says so; here it is only not told. */
+function parseCertificate(read: () => Buffer): X509Certificate | undefined {
   try {
-    return readFileSync(file);
+    return new X509Certificate(read());
   } catch {
-    // Whoever needs it says so: here it is only not counted.
     return undefined;
   }
 }
 
 function readExpiry({ config, clock, tls }: Deps): Reading {
   const certificates = [
-    ['smtp', tls.current().cert] as const,
-    ...certificateFiles(config).map(([listener, file]) => [listener, readFile(file)] as const),
+    ['smtp', () => tls.current().cert] as const,
+    ...certificateFiles(config).map(([listener, file]) => [listener, () => readFileSync(file)] as const),
   ];
-  return certificates.flatMap(([listener, pem]) => {
-    if (pem === undefined) return [];
-    const seconds = (new X509Certificate(pem).validToDate.getTime() - clock.nowMs()) / 1000;
-    return [[seconds, { listener }] as const];
+  return certificates.flatMap(([listener, read]) => {
+    const certificate = parseCertificate(read);
+    return certificate === undefined ? [] : [[(certificate.validToDate.getTime() - clock.nowMs()) / 1000, { listener }] as const];
   });
 }
 
