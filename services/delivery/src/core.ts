@@ -8,6 +8,7 @@ import type { Lane } from './lane/lane.ts';
 import { createMeters, type Meters } from './meters.ts';
 import { reasonOf } from './pause.ts';
 import { providerNames } from './providers.ts';
+import { createQuotaMeters } from './quota/meters.ts';
 import { createQuota, type Quota } from './quota/quota.ts';
 import { type PoolName, poolsOf } from './sites.ts';
 import { createMailboxTransport } from './transport/mailbox.ts';
@@ -49,7 +50,10 @@ export interface Core {
 function createLimits({ cluster, ...deps }: DeliveryDeps, scheduler: () => Core['scheduler']): Quota | undefined {
   const { config, clock } = deps;
   const now = () => ({ monotonicMs: (cluster?.monotonicMs ?? clock.nowMs)(), wallMs: clock.nowMs() });
-  if (config.delivery.limits.length === 0) return undefined;
+  const names = config.delivery.limits.map(({ name }) => name);
+  // There at 0 where nothing is limited: whoever looks at them need not know.
+  createQuotaMeters(deps.metrics, names);
+  if (names.length === 0) return undefined;
   return createQuota({ ...deps, now, incarnation: cluster?.incarnation, connect: cluster?.connectQuota }, scheduler);
 }
 
