@@ -13,3 +13,4 @@ generate proto/angarium/directory libs/rpc/src/gen grpc-js
 generate proto/angarium/mailbox libs/rpc/src/gen grpc-js
 generate proto/angarium/queue libs/rpc/src/gen grpc-js
 generate proto/angarium/quota libs/rpc/src/gen grpc-js
+generate proto/externalscaler libs/rpc/src/gen grpc-js

@@ -55,10 +55,11 @@
 {{- if include "angarium.hasScaler" . -}}
 {{- $scaling := .Values.delivery.autoscaling -}}
 {{- $_ := set $config "scaling" (dict
-  "deliveryAt" (printf "dns:///%s-delivery:2602" $name)
+  "workersAt" (list (printf "%s-delivery:2080" $name))
   "rpcListen" (printf "%s:2603" $host)
   "minWorkers" $scaling.minReplicas
-  "maxWorkers" $scaling.maxReplicas) -}}
+  "maxWorkers" $scaling.maxReplicas
+  "scaleInAfterMs" (printf "%ds" (int $scaling.scaleInAfterSeconds))) -}}
 {{- if eq $scaling.mode "external" -}}
 {{- $_ := set $config.scaling "apiListen" (printf "%s:2604" $host) -}}
 {{- $_ := set $config.scaling "tls" (dict "certificateFile" "/etc/angarium/rpc/tls.crt" "keyFile" "/etc/angarium/rpc/tls.key") -}}

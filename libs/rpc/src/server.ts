@@ -8,11 +8,13 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { clearSocket, type RpcAddress, serverCredentials } from './address.ts';
+import { externalScalerHandlers, type ScalerNumber } from './external-scaler.ts';
 import { DirectoryAdminService } from './gen/angarium/directory/v1/admin.ts';
 import { DirectoryService } from './gen/angarium/directory/v1/directory.ts';
 import { type DeliverRequest, type DeliverResponse, DeliverResult, MailboxService } from './gen/angarium/mailbox/v1/mailbox.ts';
 import { QueueService } from './gen/angarium/queue/v1/queue.ts';
 import { QuotaService } from './gen/angarium/quota/v1/quota.ts';
+import { ExternalScalerService } from './gen/externalscaler/externalscaler.ts';
 import type { Directory, DirectoryAdmin, Mailbox, Queue, Quota } from './ports.ts';
 import { toStatus } from './status.ts';
 
@@ -25,6 +27,8 @@ export interface RpcServices {
   readonly mailbox?: Mailbox;
   readonly queue?: Queue;
   readonly quota?: Quota;
+  /** KEDA asks it. */
+  readonly scaler?: ScalerNumber;
 }
 
 export interface RpcServerOptions extends RpcAddress {
@@ -98,6 +102,7 @@ export async function serveRpc(options: RpcServerOptions): Promise<{ readonly po
   ];
   for (const [definition, port] of unary) if (port) server.addService(definition, unaryHandlers(definition, port, onFault));
   if (services.mailbox) server.addService(MailboxService, { deliver: deliverHandler(services.mailbox, onFault) });
+  if (services.scaler) server.addService(ExternalScalerService, externalScalerHandlers(services.scaler));
   await clearSocket(options.address);
   const credentials = await serverCredentials(options.tls);
   const port = await new Promise<number>((resolve, reject) => {

@@ -9,3 +9,4 @@ export { granterOf, type Instant, type Limit, type LimitOf, type QuotaTerms, quo
 export { nextAttempt, type RetryPolicy } from './retry.ts';
 export { createScheduler, type Scheduler } from './scheduler.ts';
 export type { PoolOptions, Ticket, Verdict } from './site.ts';
+export { askedWorkers, type ScalingTerms, type Wanted, type WorkLoad, wantedWorkers } from './wanted.ts';

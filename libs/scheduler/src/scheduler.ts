@@ -51,6 +51,8 @@ export interface Scheduler<PoolName extends string = string> {
   countAges(edgesMs: readonly number[], nowMs: number): readonly number[];
   /** About the least `ageMs` of what is ready at the site: of each tenant's next unit. Infinity: nothing is. */
   oldestReadyMs(key: string): number;
+  /** About since when something is ready at the site: of each tenant's next unit. Infinity: nothing is. */
+  readySinceMs(key: string): number;
 }
 
 export function createScheduler<PoolName extends string>(options: SchedulerOptions<PoolName>): Scheduler<PoolName> {
@@ -104,14 +106,16 @@ export function createScheduler<PoolName extends string>(options: SchedulerOptio
       return oldest;
     },
     countAges: units.countAges,
-    oldestReadyMs(key) {
-      const firsts = [...(sites.get(key)?.flows.values() ?? [])].map(({ ready }) => ready.first());
-      return Math.min(...firsts.map((unit) => (unit === undefined ? Number.POSITIVE_INFINITY : units.ageMs(unit))));
-    },
+    oldestReadyMs: (key) => Math.min(...nextUnits(state, key).map((unit) => units.ageMs(unit))),
+    readySinceMs: (key) => Math.min(...nextUnits(state, key).map((unit) => Math.max(units.dueAtMs(unit), units.ageMs(unit)))),
   };
 }
 
 type State = ReturnType<typeof createState>;
+
+/** Of each tenant at the site, the unit that is ready and whose turn is next. */
+const nextUnits = ({ sites }: State, key: string): readonly number[] =>
+  [...(sites.get(key)?.flows.values() ?? [])].flatMap(({ ready }) => ready.first() ?? []);
 
 function createState(options: SchedulerOptions<string>) {
   const units = createUnitTable();

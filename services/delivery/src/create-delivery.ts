@@ -16,6 +16,7 @@ import { CLOSE_MS } from './ownership/tenure.ts';
 import { createQueue } from './queue/create-queue.ts';
 import { deleteLaneBlob, follow, takeOver } from './reading.ts';
 import { createUpkeep } from './upkeep.ts';
+import { exportUseful } from './useful.ts';
 import { endMessage } from './waiting.ts';
 
 export interface Delivery extends Service {
@@ -94,6 +95,10 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   const upkeep = createUpkeep(core, { projection, control, ownership });
   exportAccounting(deps.metrics, () => projection.report());
   exportGauges(core, { dispatch, upkeep, ownership });
+  exportUseful(core, {
+    workers: () => ownership.workers().members.length,
+    isSuspended: () => control.fold.suspensions.has('all'),
+  });
   return {
     queue: createQueue(core, { control, ownership, pump }),
     ...(core.quota && { quota: core.quota.port }),

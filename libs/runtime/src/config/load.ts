@@ -130,6 +130,9 @@ function contradictions(config: Config): Contradiction[] {
     errors.push({ key: 'tls', message: 'certificateFile and keyFile go together' });
   }
   errors.push(...kafkaContradictions(config.kafka), ...blobContradictions(config), ...databaseContradictions(config));
+  const { apiListen, tls } = config.scaling;
+  if (apiListen !== '' && (tls.certificateFile === '' || tls.keyFile === ''))
+    errors.push({ key: 'scaling.apiListen', message: 'is HTTPS: it needs scaling.tls.certificateFile and keyFile' });
   if (config.ingress.maxRecipients < 100) {
     errors.push({ key: 'ingress.maxRecipients', message: 'at least 100 (RFC 5321 §4.5.3.1.8)' });
   }

@@ -6,6 +6,7 @@ import { kafkaSchema } from './kafka.ts';
 import { mailboxSchema } from './mailbox.ts';
 import { postgresSchema } from './postgres.ts';
 import { routingSchema } from './routing.ts';
+import { scalingSchema } from './scaling.ts';
 import { tracingSchema } from './tracing.ts';
 import { address, atLeastOne, durationMs, octets } from './units.ts';
 
@@ -80,6 +81,7 @@ export const configSchema = z.strictObject({
   ingress: ingressSchema.prefault({}),
   routing: routingSchema.prefault({}),
   delivery: deliverySchema.prefault({}),
+  scaling: scalingSchema.prefault({}),
   mailbox: mailboxSchema.prefault({}),
 });
 

@@ -29,6 +29,14 @@ export function addRoleCommands(program: Command, { write }: Terminal): void {
       const { runMailbox } = await import('../up/mailbox.ts');
       await runMailbox(config, write);
     });
+  program
+    .command('scaler')
+    .description('say how many delivery workers are wanted, for Prometheus, KEDA and Kubernetes; carries no mail')
+    .action(async (_options, command: Command) => {
+      const config = configOf(command);
+      const { runScaler } = await import('../up/scaler.ts');
+      await runScaler(config);
+    });
   for (const role of LOG_ROLES) {
     program
       .command(role)

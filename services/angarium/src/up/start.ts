@@ -43,6 +43,12 @@ export async function serve({ logger, config, metrics }: Base, address: string, 
   parts.add(`rpc ${address}`, () => server.close());
 }
 
+/** Of "host:port"; an IPv6 host stays in its brackets. */
+export function hostAndPort(address: string): { readonly host: string; readonly port: number } {
+  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
+  return { host, port: Number(port) };
+}
+
 export interface Health {
   /** "host:port" of /metrics, /livez and /readyz. */
   readonly address: string;
@@ -55,10 +61,10 @@ export interface Health {
  * alive and not ready.
  */
 export async function startHealth({ config, metrics }: Base, parts: Parts): Promise<Health> {
-  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(config.metrics.listen) ?? [];
+  const { host, port } = hostAndPort(config.metrics.listen);
   let services: readonly { notReady: NotReady }[] = [{ notReady: () => ['the process is starting'] }];
   const notReady = () => (parts.isStopping() ? ['the process is stopping'] : services.flatMap((service) => service.notReady()));
-  const health = await serveHealth({ host: host.replace(/^\[|\]$/g, ''), port: Number(port), metrics, notReady });
+  const health = await serveHealth({ host: host.replace(/^\[|\]$/g, ''), port, metrics, notReady });
   parts.add('health', () => health.close());
   return {
     address: `${host}:${health.port}`,

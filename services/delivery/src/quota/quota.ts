@@ -24,6 +24,8 @@ export interface QuotaStanding {
 export interface Quota {
   /** What limits the mail of a site, before anything starts there. Told again when its plan is. */
   learn(site: string, limits: readonly string[] | undefined): void;
+  /** Names of the limits that hold for a site, as it was learnt. */
+  limitsOf(site: string): readonly string[];
   /** For the scheduler: 0, or infinite until the site is reopened. */
   gate(site: string): number;
   began(ticket: Ticket): void;
@@ -178,6 +180,7 @@ export function createQuota(deps: QuotaDeps, scheduler: () => SiteScheduler): Qu
   return {
     port: protocol.port,
     learn: (site, limits) => learn(state, site, limits),
+    limitsOf: (site) => (sites.get(site) ?? []).map(({ key }) => key),
     gate: (site) => gate(state, site),
     began(ticket) {
       const rooms = sites.get(ticket.site.key);
