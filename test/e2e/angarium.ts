@@ -129,7 +129,7 @@ function readOutput(child: ChildProcess): Output {
   return { lines, printed, waitFor };
 }
 
-export type Role = 'up' | 'ingress' | 'routing' | 'delivery' | 'mailbox';
+export type Role = 'up' | 'ingress' | 'routing' | 'delivery' | 'mailbox' | 'scaler';
 
 /** Starts `angarium up`, or one service alone, on the folder and waits until it is ready. */
 export async function startAngarium(folder: string, config: Tree = {}, role: Role = 'up'): Promise<Angarium> {

@@ -5,7 +5,7 @@ import { type Angarium, makeFolder, type Role, startAngarium } from './angarium.
 
 const ROOT = new URL('../../', import.meta.url);
 /** That together export every metric. */
-const PROCESSES: readonly Role[] = ['up'];
+const PROCESSES: readonly Role[] = ['up', 'scaler'];
 
 interface Described {
   readonly kind: string;

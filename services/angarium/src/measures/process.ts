@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { type Clock, type Config, type Metrics, type MetricTable, type Reading, registerGauges, type TlsSource } from '@angarium/runtime';
 
-const LISTENERS = ['smtp', 'rpc', 'kafka', 'postgres'] as const;
+const LISTENERS = ['smtp', 'rpc', 'kafka', 'postgres', 'scaler'] as const;
 type Listener = (typeof LISTENERS)[number];
 const FOLDERS = ['data', 'blobs'] as const;
 type Folder = (typeof FOLDERS)[number];
@@ -23,7 +23,7 @@ const GAUGES = {
   expiry: {
     kind: 'gauge',
     name: 'angarium_tls_certificate_expiry_seconds',
-    help: 'Seconds until our certificate expires, below 0 afterwards: the one that SMTP and POP3 serve, and those that are shown to peers of ours.',
+    help: 'Seconds until our certificate expires, below 0 afterwards: the one that SMTP and POP3 serve, that of the scaler, and those that are shown to peers of ours.',
     labels: { listener: LISTENERS },
   },
   free: {
@@ -46,13 +46,14 @@ interface Deps {
 }
 
 /** Certificate files by what uses them. SMTP's own comes from `tls`: a pair that cannot be used is not served. */
-function certificateFiles({ rpcTls, kafka, postgres }: Config): readonly (readonly [Listener, string])[] {
+function certificateFiles({ rpcTls, kafka, postgres, scaling }: Config): readonly (readonly [Listener, string])[] {
   const files = [
     ['rpc', rpcTls?.certificateFile],
     ['kafka', kafka.tls.certificateFile],
     ['postgres', postgres?.tls?.certificateFile],
+    ['scaler', scaling.tls.certificateFile],
   ] as const;
-  return files.flatMap(([listener, file]) => (file === undefined ? [] : [[listener, file] as const]));
+  return files.flatMap(([listener, file]) => (file === undefined || file === '' ? [] : [[listener, file] as const]));
 }
 
 /** Undefined: it cannot be read, or is being written. Whoever needs it says so; here it is only not told. */
