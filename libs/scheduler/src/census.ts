@@ -21,15 +21,15 @@ interface Moment {
 
 export function takeCensus(sites: Iterable<Site>, { units, nowMs, isSuspended }: Moment): Census {
   const counts = { ready: 0, deferred: 0, suspended: 0 };
-  let oldestReadyMs = Number.POSITIVE_INFINITY;
-  for (const { recipients, flows, suspended, state, closedUntilMs } of sites) {
-    counts.deferred += recipients.due;
-    counts.suspended += recipients.parked;
-    const isClosed = state === 'dead' || closedUntilMs > nowMs;
-    counts[suspended || isSuspended ? 'suspended' : isClosed ? 'deferred' : 'ready'] += recipients.ready;
-    if (suspended || isSuspended || isClosed) continue;
-    for (const { ready } of flows.values())
-      for (const unit of ready.members()) oldestReadyMs = Math.min(oldestReadyMs, Math.max(units.dueAtMs(unit), units.ageMs(unit)));
+  const placeOf = ({ suspended, state, closedUntilMs }: Site): keyof typeof counts => {
+    if (suspended || isSuspended) return 'suspended';
+    return state === 'dead' || closedUntilMs > nowMs ? 'deferred' : 'ready';
+  };
+  for (const site of sites) {
+    counts.deferred += site.recipients.due;
+    counts.suspended += site.recipients.parked;
+    counts[placeOf(site)] += site.recipients.ready;
   }
+  const oldestReadyMs = units.oldestReadyMs((site) => placeOf(site) === 'ready');
   return { ...counts, oldestReadyMs: Number.isFinite(oldestReadyMs) ? oldestReadyMs : 0 };
 }

@@ -40,7 +40,7 @@ export interface Scheduler<PoolName extends string = string> {
   sites(): Iterable<SiteView>;
   unitsAt(key: string): readonly number[];
   activeIn(pool: PoolName): number;
-  /** Cost: one look at each site, and at each unit that nothing but its turn keeps from starting. */
+  /** Cost: one look at each site and at each unit, some milliseconds for a million. */
   census(nowMs: number): Census;
   /** The least `ageMs` of all units; Infinity: none is held. Cost: one look at each. */
   oldestMs(): number;

@@ -9,7 +9,7 @@ export interface Census {
   readonly oldestReadyMs: number;
 }
 
-/** Counts recipients by where their units are. Cost: one look at each site, and at each unit that may go now. */
+/** Counts recipients by where their units are. Cost: one look at each site and at each unit. */
 export function takeCensus({ lanes, flights, scheduler, deps }: Core): Census {
   const { ready, deferred, suspended, oldestReadyMs } = scheduler.census(deps.clock.nowMs());
   const notifying = lanes.reduce((sum, { fold }) => sum + fold.liveRecipients - fold.waitingRecipients, 0);
