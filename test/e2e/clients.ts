@@ -74,14 +74,17 @@ export interface CurlSend {
   readonly user?: string;
   /** STARTTLS or nothing; the certificate is not verified. */
   readonly requireTls?: boolean;
+  /** The connection begins with a PROXY header, as a balancer's. */
+  readonly proxyHeader?: boolean;
 }
 
 /** Sends a message; code 0 when the server took it, 55 when it refused a recipient or the sender, 67 the login. */
-export function curlSend({ url, from, to, message, user, requireTls }: CurlSend): Promise<ClientResult> {
+export function curlSend({ url, from, to, message, user, requireTls, proxyHeader }: CurlSend): Promise<ClientResult> {
   const args = ['--silent', '--show-error', '--insecure', '--max-time', `${LIMIT_S}`, '--url', url, '--mail-from', from];
   for (const recipient of to) args.push('--mail-rcpt', recipient);
   if (user !== undefined) args.push('--user', user);
   if (requireTls === true) args.push('--ssl-reqd');
+  if (proxyHeader === true) args.push('--haproxy-protocol');
   return runClient('curl', [...args, '--upload-file', '-'], message);
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { freePort } from '../fixtures/ports.ts';
 import { type Angarium, mailCount, makeFolder, startAngarium, until } from './angarium.ts';
 import { type ClientResult, curlRead, curlSend, need, python, smtpSource, startSmtpSink, swaks } from './clients.ts';
 
@@ -12,6 +13,7 @@ const PASSWORD = 'secret of ann';
 const LOAD = 200;
 
 const { folder, remove } = await makeFolder();
+const behind = `127.0.0.1:${await freePort()}`;
 let angarium: Angarium;
 let accepted = 0;
 
@@ -20,7 +22,13 @@ const done = async (args: string, stdin?: string) => {
   assert.deepEqual([args, code, stderr], [args, 0, '']);
 };
 before(async () => {
-  angarium = await startAngarium(folder, { hostname: 'one.test', ingress: { relayNetworks: ['127.0.0.0/8'] } });
+  angarium = await startAngarium(folder, {
+    hostname: 'one.test',
+    ingress: {
+      ...{ relayNetworks: ['127.0.0.0/8'], proxyNetworks: ['127.0.0.0/8'] },
+      submissions: { proxyListen: [behind] },
+    },
+  });
   await done(`account add ${USER}`, `${PASSWORD}\n`);
 });
 after(async () => {
@@ -46,6 +54,13 @@ test('curl submits over STARTTLS and over TLS', { skip: need('curl') }, async ()
   went(await curlSend({ ...letter, url: `smtp://${at('submission')}`, message: mail('curl 1'), requireTls: true }));
   went(await curlSend({ ...letter, url: `smtps://${at('submissions')}`, message: mail('curl 2') }));
   await stored(accepted + 2);
+});
+
+test('curl submits behind a balancer, with a PROXY header before its handshake', { skip: need('curl') }, async () => {
+  const letter = { from: USER, to: [USER], user: `${USER}:${PASSWORD}`, url: `smtps://${behind}` };
+  went(await curlSend({ ...letter, message: mail('curl behind'), proxyHeader: true }));
+  assert.notEqual((await curlSend({ ...letter, message: mail('curl without') })).code, 0);
+  await stored(accepted + 1);
 });
 
 test('swaks submits with each mechanism', { skip: need('swaks') }, async () => {

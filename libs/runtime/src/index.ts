@@ -8,6 +8,7 @@ export { type HealthOptions, serveHealth } from './health.ts';
 export { createLogger, type Logger, silentLogger } from './logger.ts';
 export { type MetricTable, metricsReference, registerGauges, registerMeters } from './metric-table.ts';
 export { type Counter, createMetrics, type Gauge, type Histogram, type MetricDefinition, type Metrics, type Reading } from './metrics.ts';
+export { type ProxyTrouble, parseProxyHeader, readProxyHeader } from './proxy-header.ts';
 export type { Service } from './service.ts';
 export { type KeyPair, type TlsFiles, type TlsSource, watchTls } from './tls.ts';
 export { createTracing, noTracing, parseTraceparent, type Span, type Tracing } from './tracing.ts';

@@ -16,6 +16,8 @@ export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'tracing' |
   readonly meters: Meters;
   readonly clients: Clients;
   readonly relayNetwork: RelayNetworks;
+  /** Of balancers. */
+  readonly isProxy: RelayNetworks;
   readonly unacknowledged: Unacknowledged;
   readonly recipientRoom: RecipientRoom;
   readonly quota: Quota;
@@ -47,6 +49,7 @@ export function createCore(deps: IngressDeps): Core {
     }),
     clients,
     relayNetwork: createRelayNetworks(config.relayNetworks),
+    isProxy: createRelayNetworks(config.proxyNetworks),
     unacknowledged,
     recipientRoom,
     quota: createQuota({ ...config, nowMs }),

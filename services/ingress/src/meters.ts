@@ -33,6 +33,12 @@ const METERS = {
     name: 'angarium_ingress_in_doubt_messages_total',
     help: 'Messages refused with 4yz that may be in the log all the same.',
   },
+  proxyRefused: {
+    kind: 'counter',
+    name: 'angarium_ingress_proxy_refused_total',
+    help: 'Connections behind a balancer that were cut off: their sender is not to be believed, or their PROXY header is not one.',
+    labels: { reason: ['untrusted', 'overloaded', 'missing', 'broken', 'too_long', 'late'] },
+  },
   acceptFailures: {
     kind: 'counter',
     name: 'angarium_ingress_accept_failures_total',

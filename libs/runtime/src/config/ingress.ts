@@ -4,7 +4,13 @@ import { address, atLeastOne, count, durationMs, octets } from './units.ts';
 
 const listener = (listen: string) =>
   z
-    .strictObject({ listen: z.array(address).describe('Addresses to listen at; none: the listener is off.') })
+    .strictObject({
+      listen: z.array(address).describe('Addresses to listen at; none: the listener is off.'),
+      proxyListen: z
+        .array(address)
+        .default([])
+        .describe('The same behind a balancer: every connection begins with a PROXY header (version 1 or 2) of one of proxyNetworks.'),
+    })
     .prefault({ listen: [listen] });
 
 function isCidr(text: string): boolean {
@@ -19,6 +25,11 @@ export const ingressSchema = z.strictObject({
   submission: listener('127.0.0.1:2587').describe('Mail from account holders, STARTTLS (port 587).'),
   submissions: listener('127.0.0.1:2465').describe('Mail from account holders, TLS from the first octet (port 465).'),
   relayNetworks: z.array(cidr).default([]).describe('Networks (CIDR) that may relay at the MX listener without AUTH.'),
+  proxyNetworks: z
+    .array(cidr)
+    .default([])
+    .describe('Networks (CIDR) of balancers: whose PROXY header is believed. Others at proxyListen are cut off.'),
+  proxyHeaderTimeoutMs: durationMs.default(5000).describe('Longest wait for a PROXY header.'),
   maxMessageOctets: octets.default(50 * 1024 ** 2).describe('Largest message; announced as SIZE. A larger one gets 552 5.3.4.'),
   maxRecipients: atLeastOne
     .default(1000)

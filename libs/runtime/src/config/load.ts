@@ -130,6 +130,12 @@ function contradictions(config: Config): Contradiction[] {
     errors.push({ key: 'tls', message: 'certificateFile and keyFile go together' });
   }
   errors.push(...kafkaContradictions(config.kafka), ...blobContradictions(config), ...databaseContradictions(config));
+  for (const listener of ['mx', 'submission', 'submissions'] as const)
+    if (config.ingress[listener].proxyListen.length > 0 && config.ingress.proxyNetworks.length === 0)
+      errors.push({
+        key: `ingress.${listener}.proxyListen`,
+        message: 'believes nobody: ingress.proxyNetworks names whose PROXY header is',
+      });
   const { apiListen, tls } = config.scaling;
   if (apiListen !== '' && (tls.certificateFile === '' || tls.keyFile === ''))
     errors.push({ key: 'scaling.apiListen', message: 'is HTTPS: it needs scaling.tls.certificateFile and keyFile' });

@@ -19,6 +19,8 @@ export class IngressServer extends SMTPServer {
   private rangAtMs = Number.NEGATIVE_INFINITY;
   private readonly seats = new WeakMap<Socket, Seat>();
   private readonly sockets = new Set<Socket>();
+  /** What a balancer told of the client. */
+  private readonly told = new WeakMap<Socket, string>();
   private readonly bySession = new WeakMap<SMTPServerSession, IngressConnection>();
 
   constructor(core: Core, listener: Listener, tls: TlsSource) {
@@ -42,7 +44,7 @@ export class IngressServer extends SMTPServer {
 
   override _acceptSocket(socket: Socket, handshake: boolean): (() => void) | false {
     socket.on('error', () => {});
-    const address = plainAddress(socket.remoteAddress ?? '');
+    const address = plainAddress(this.told.get(socket) ?? socket.remoteAddress ?? '');
     const key = clientKey(address);
     // A client that has left already has no address.
     if (isIP(address) === 0) {
@@ -64,6 +66,12 @@ export class IngressServer extends SMTPServer {
     const relayNetwork = this.listener === 'mx' ? this.core.relayNetwork(address) : undefined;
     this.seats.set(socket, { core: this.core, listener: this.listener, client: { address, key, relayNetwork }, release: leave });
     return super._acceptSocket(socket, handshake);
+  }
+
+  /** A connection that came another way than by the listener of this server; `address`: its client's, if it is not its own. */
+  take(socket: Socket, address?: string): void {
+    if (address !== undefined) this.told.set(socket, address);
+    this.server.emit('connection', socket);
   }
 
   override connect(socket: Socket, options?: SMTPConnectionOptions | null): void {
