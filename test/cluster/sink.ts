@@ -20,8 +20,14 @@ export function countIds(contents: Iterable<string>): ReadonlyMap<string, number
   return copies;
 }
 
-/** `address`: where it listens; left out: loopback. */
-export async function startSink(address = '127.0.0.1'): Promise<Sink> {
+/** `address`: where it listens; left out: loopback. `dotMs`: how long it thinks about each message. */
+export async function startSink({
+  address = '127.0.0.1',
+  dotMs,
+}: {
+  readonly address?: string;
+  readonly dotMs?: number;
+} = {}): Promise<Sink> {
   let [lastMs, longestMs] = [performance.now(), 0];
   const endSilence = () => {
     const nowMs = performance.now();
@@ -30,6 +36,7 @@ export async function startSink(address = '127.0.0.1'): Promise<Sink> {
   };
   const host = await startSmtpHost({
     address,
+    ...(dotMs !== undefined && { dotMs }),
     offers: ['PIPELINING', 'SIZE 10000000'],
     answers: {
       RCPT: (line) => (line.includes('<gone') ? '550 5.1.1 no such user' : '250 2.1.5 recipient ok'),

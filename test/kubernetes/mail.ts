@@ -29,6 +29,8 @@ const COPIES_AT_MOST = 40;
 interface World {
   readonly plane: ControlPlane;
   readonly sink: Sink;
+  /** Takes a second for each message. */
+  readonly slow: Sink;
   readonly values: string;
   /** Of the ingress service: "host:port". */
   readonly door: string;
@@ -76,14 +78,18 @@ function valuesOf(config: object): object {
     tls: { source: 'secret', secretName: 'mail-tls' },
     ingress: { replicas: 2, resources, service: inside, preStopSeconds: 3 },
     routing: { replicas: 2, resources, preStopSeconds: 2 },
-    delivery: { replicas: 1, resources, autoscaling: { scaleInEverySeconds: 5, scaleInAfterSeconds: 0 } },
+    delivery: {
+      ...{ replicas: 1, resources },
+      autoscaling: { mode: 'off', minReplicas: 1, maxReplicas: 3, scaleInEverySeconds: 5, scaleInAfterSeconds: 15 },
+    },
+    scaler: { resources },
     mailbox: { replicas: 2, resources, service: inside, preStopSeconds: 3 },
   };
 }
 
 async function install(plane: ControlPlane, folder: string, ends: (() => Promise<void>)[]): Promise<{ world: World; row: Row }> {
-  const sink = await startSink(NODE_ADDRESS);
-  ends.push(sink.close);
+  const [sink, slow] = [await startSink({ address: NODE_ADDRESS }), await startSink({ address: NODE_ADDRESS, dotMs: 1000 })];
+  ends.push(sink.close, slow.close);
   const brokers = await startBrokers({ count: 1, folder: join(folder, 'brokers'), host: NODE_ADDRESS });
   ends.push(brokers.close);
   const postgres = await startPostgres({ host: NODE_ADDRESS });
@@ -104,7 +110,8 @@ async function install(plane: ControlPlane, folder: string, ends: (() => Promise
     blobs: { s3: { bucket: await s3.createBucket(), endpoint: s3.endpoint } },
     mailbox: { storeEngine: 'postgres' },
     ingress: { relayNetworks: ['0.0.0.0/0'], maxConnectionsPerClient: 200 },
-    delivery: { graceMs: '10s' },
+    delivery: { graceMs: '10s', siteInitialConnections: 10, siteConnections: 10 },
+    scaling: { everyMs: '1s', usefulPerWorker: 100, patienceMs: '10m' },
   };
   writeFileSync(values, JSON.stringify(valuesOf(config)));
   const startedMs = performance.now();
@@ -112,10 +119,11 @@ async function install(plane: ControlPlane, folder: string, ends: (() => Promise
   const installed = seconds(performance.now() - startedMs);
   const address = (service: string) => inNamespace(plane, 'get', 'service', service, '-o', 'jsonpath={.spec.clusterIP}');
   const [ingress, mail] = [address('r-angarium-ingress'), address('r-angarium-mail')];
-  const world = { plane, sink, values, door: `${ingress}:25`, doorWithTls: `${ingress}:465`, mailDoor: `${mail}:995`, accounts: 0 };
+  const world = { plane, sink, slow, values, door: `${ingress}:25`, doorWithTls: `${ingress}:465`, mailDoor: `${mail}:995`, accounts: 0 };
   command(world, ['domain', 'add', DOMAIN]);
-  for (const domain of ['sink.test', 'client.test'])
-    command(world, ['transport', 'add', domain, 'smarthost', `${NODE_ADDRESS}:${sink.port}`, '--tls', 'never']);
+  const hosts = { 'sink.test': sink, 'client.test': sink, 'slow.test': slow };
+  for (const [domain, { port }] of Object.entries(hosts))
+    command(world, ['transport', 'add', domain, 'smarthost', `${NODE_ADDRESS}:${port}`, '--tls', 'never']);
   return {
     world,
     row: { what: 'install of the real image: 2 ingress, 2 routing, 1 delivery, 2 mailbox', shown: `all ready after ${installed}` },
@@ -246,28 +254,49 @@ const lanesOf = async (world: World) =>
     (metrics) => metrics.get('angarium_delivery_lanes_live') ?? 0,
   );
 
+/** A burst to a host that takes ten a second from each worker: more workers come by themselves, and go again. */
 async function scaled(world: World): Promise<Row> {
+  const seen: number[] = [(await lanesOf(world)).length];
+  const burst = 600;
+  let load: Load | undefined;
+  const reaches = (replicas: number) =>
+    eventually(
+      `${replicas} workers that have lanes`,
+      async () => {
+        const lanes = await lanesOf(world);
+        if (seen.at(-1) !== lanes.length) seen.push(lanes.length);
+        const areAll = lanes.every((count) => count > 0) && lanes.reduce((sum, one) => sum + one, 0) === 12;
+        return lanes.length === replicas && areAll ? true : undefined;
+      },
+      240_000,
+    );
+  const change = ['--set', 'delivery.autoscaling.mode=external'];
+  await world.plane.helmBeside(['upgrade', 'r', CHART, '-n', NAMESPACE, '-f', world.values, ...change, '--wait', '--timeout', '240s']);
   const outcome = await survive(
     world,
     'scaled',
     async () => {
-      for (const replicas of [3, 1]) {
-        inNamespace(world.plane, 'scale', 'deploy/r-angarium-delivery', `--replicas=${replicas}`);
-        await eventually(
-          `lanes of ${replicas} workers`,
-          async () => {
-            const lanes = await lanesOf(world);
-            return lanes.length === replicas && lanes.every((count) => count > 0) && lanes.reduce((sum, one) => sum + one, 0) === 12
-              ? true
-              : undefined;
-          },
-          120_000,
-        );
-      }
+      const slowly = {
+        address: world.door,
+        sessions: 6,
+        recipient: (number: number) => `u${number}@slow.test`,
+        name: 'burst',
+        messages: burst,
+      };
+      load = startLoad(slowly);
+      await load.done;
+      await reaches(3);
+      await reaches(1);
     },
     0,
   );
-  return { what: 'delivery workers 1 → 3 → 1, under load', shown: told(outcome) };
+  assert.equal(load?.taken.size, burst);
+  const copies = world.slow.copies();
+  assert.deepEqual([copies.size, [...copies.values()].filter((count) => count !== 1)], [burst, []]);
+  return {
+    what: `a burst of ${burst} to a slow host: the scaler wants more workers and fewer again`,
+    shown: `workers ${seen.join(' → ')}; ${told(outcome)}`,
+  };
 }
 
 function servedSerial(address: string): Promise<string> {
