@@ -1,5 +1,5 @@
-// Fetches the programs that tests use beyond Node into .cache/tools: swaks, Postfix's smtp-source and smtp-sink, Kafka's jars,
-// an S3 server, and what the chart is tested with.
+// Fetches the programs that tests use beyond Node into .cache/tools: swaks, Postfix's smtp-source and smtp-sink, Prometheus,
+// Kafka's jars, an S3 server, and what the chart is tested with.
 // Nothing is installed on the machine: the packages are only unpacked. What cannot be had is said loudly; the tests
 // that need it fail in CI and are left out elsewhere.
 import { execFileSync } from 'node:child_process';
@@ -12,8 +12,14 @@ import { fetchS3 } from './s3/gateway.mjs';
 const folder = new URL('../.cache/tools', import.meta.url).pathname;
 const bin = join(folder, 'bin');
 const unpacked = join(folder, 'root');
-const PACKAGES = ['swaks', 'libnet-ssleay-perl', 'postfix'];
-const PROGRAMS = { swaks: 'usr/bin/swaks', 'smtp-source': 'usr/sbin/smtp-source', 'smtp-sink': 'usr/sbin/smtp-sink' };
+const PACKAGES = ['swaks', 'libnet-ssleay-perl', 'postfix', 'prometheus'];
+const PROGRAMS = {
+  swaks: 'usr/bin/swaks',
+  'smtp-source': 'usr/sbin/smtp-source',
+  'smtp-sink': 'usr/sbin/smtp-sink',
+  prometheus: 'usr/bin/prometheus',
+  promtool: 'usr/bin/promtool',
+};
 
 const run = (command, args) => execFileSync(command, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
 
