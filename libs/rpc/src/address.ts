@@ -1,14 +1,5 @@
-import { readFile, rm } from 'node:fs/promises';
-import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
-
-/** Files of mutual TLS, PEM. */
-export interface MutualTls {
-  readonly certificateFile: string;
-  readonly keyFile: string;
-  readonly authorityFile: string;
-  /** Name that the certificate of a called peer must have; left out: the host of the address. */
-  readonly peerName?: string | undefined;
-}
+import { rm } from 'node:fs/promises';
+import type { MutualTls } from './certificates.ts';
 
 /**
  * "unix:<path>" or "host:port"; a client may have several: "dns:///host:port" for all addresses of a name, or IPv4 addresses with
@@ -26,21 +17,6 @@ export const targetOf = (address: string): string => (IPV4_LIST.test(address) ? 
 
 /** Socket paths longer than this do not fit in `sockaddr_un`. */
 const SOCKET_PATH_MAX_OCTETS = 107;
-
-const readTls = ({ certificateFile, keyFile, authorityFile }: MutualTls) =>
-  Promise.all([readFile(authorityFile), readFile(keyFile), readFile(certificateFile)]);
-
-export async function serverCredentials(tls: MutualTls | undefined): Promise<ServerCredentials> {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  const [authority, key, certificate] = await readTls(tls);
-  return ServerCredentials.createSsl(authority, [{ private_key: key, cert_chain: certificate }], true);
-}
-
-export async function channelCredentials(tls: MutualTls | undefined): Promise<ChannelCredentials> {
-  if (tls === undefined) return ChannelCredentials.createInsecure();
-  const [authority, key, certificate] = await readTls(tls);
-  return ChannelCredentials.createSsl(authority, key, certificate);
-}
 
 /**
  * Makes room for a Unix socket: a file left by a killed process is removed. Whoever holds the data folder owns it.

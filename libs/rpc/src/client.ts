@@ -1,5 +1,6 @@
 import { Client, type ClientDuplexStream, type ServiceDefinition, type ServiceError } from '@grpc/grpc-js';
-import { channelCredentials, type RpcAddress, targetOf } from './address.ts';
+import { type RpcAddress, targetOf } from './address.ts';
+import { channelCredentials } from './certificates.ts';
 import { DirectoryAdminService } from './gen/angarium/directory/v1/admin.ts';
 import { DirectoryService } from './gen/angarium/directory/v1/directory.ts';
 import { type DeliverRequest, type DeliverResponse, MailboxService } from './gen/angarium/mailbox/v1/mailbox.ts';
@@ -49,7 +50,8 @@ type Closable<T> = T & { close(): void };
 
 async function connect(options: RpcClientOptions): Promise<Client> {
   const { keepaliveMs = KEEPALIVE_MS } = options;
-  return new Client(targetOf(options.address), await channelCredentials(options.tls), {
+  const { credentials, close } = await channelCredentials(options.tls);
+  const client = new Client(targetOf(options.address), credentials, {
     'grpc.max_receive_message_length': MAX_MESSAGE_OCTETS,
     'grpc.max_send_message_length': MAX_MESSAGE_OCTETS,
     'grpc.service_config': SERVICE_CONFIG,
@@ -60,6 +62,12 @@ async function connect(options: RpcClientOptions): Promise<Client> {
     'grpc.keepalive_time_ms': keepaliveMs,
     'grpc.keepalive_timeout_ms': keepaliveMs / 2,
     ...(options.tls?.peerName && { 'grpc.ssl_target_name_override': options.tls.peerName }),
+  });
+  return Object.assign(client, {
+    close() {
+      close();
+      Client.prototype.close.call(client);
+    },
   });
 }
 
@@ -84,61 +92,99 @@ export const connectDirectoryAdmin = (options: RpcClientOptions) => unaryClient<
 export const connectQueue = (options: RpcClientOptions) => unaryClient<Queue>(QueueService, options);
 export const connectQuota = (options: RpcClientOptions) => unaryClient<Quota>(QuotaService, options);
 
+type DeliverStream = ClientDuplexStream<DeliverRequest, DeliverResponse>;
+
 interface Pending {
+  readonly stream: DeliverStream;
   readonly resolve: (response: DeliverResponse) => void;
   readonly reject: (error: Error) => void;
   readonly deadlineMs: number;
 }
 
-/**
- * The mailbox service over one stream that is opened when needed and again after it breaks. Deliveries that were on a
- * broken stream reject with `Unavailable`: they may have been stored, and a repeat stores nothing twice.
- */
-export async function connectMailbox(options: RpcClientOptions): Promise<Closable<Mailbox>> {
-  const client = await connect(options);
-  const pending = new Map<number, Pending>();
-  const { path, requestSerialize, responseDeserialize } = MailboxService.deliver;
-  let stream: ClientDuplexStream<DeliverRequest, DeliverResponse> | undefined;
-  let nextId = 1;
+const SWEEP_MS = 500;
 
-  const fail = (error: Error) => {
-    stream = undefined;
-    for (const waiting of pending.values()) waiting.reject(error);
-    pending.clear();
-  };
-  const open = () => {
-    const opened = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
-    opened.on('data', (response: DeliverResponse) => {
-      pending.get(response.id)?.resolve(response);
-      pending.delete(response.id);
-    });
-    opened.on('error', (error: ServiceError) => opened === stream && fail(fromStatus(error)));
-    opened.on('end', () => opened === stream && fail(new Unavailable('the mailbox service ended the stream')));
-    return opened;
-  };
+/** Deliveries that are not answered, by their id. */
+function createUnanswered(timeoutMs: number) {
+  const pending = new Map<number, Pending>();
   // One sweep for all: requests have one time-out, so the first pending one is the oldest.
   const sweep = setInterval(() => {
     for (const [id, { deadlineMs, reject }] of pending) {
       if (deadlineMs > Date.now()) break;
       pending.delete(id);
-      reject(new Unavailable(`no answer in ${options.timeoutMs} ms`));
+      reject(new Unavailable(`no answer in ${timeoutMs} ms`));
     }
   }, SWEEP_MS);
   sweep.unref();
   return {
+    add: (id: number, waiting: Pending) => void pending.set(id, waiting),
+    answer(response: DeliverResponse): void {
+      pending.get(response.id)?.resolve(response);
+      pending.delete(response.id);
+    },
+    /** All that went by this stream. */
+    fail(stream: DeliverStream, error: Error): void {
+      for (const [id, waiting] of pending) {
+        if (waiting.stream !== stream) continue;
+        pending.delete(id);
+        waiting.reject(error);
+      }
+    },
+    close: () => clearInterval(sweep),
+  };
+}
+
+/** A stream takes so many deliveries, for so long; the next ones go by another, most likely to another process. */
+const [STREAM_DELIVERIES, STREAM_MS] = [64, 500];
+
+/**
+ * The mailbox service. Deliveries go by streams that are opened when needed, each to the next server by turns and for a short while,
+ * so that all servers share the work of one client. Deliveries that were on a broken stream reject with `Unavailable`: they may have
+ * been stored, and a repeat stores nothing twice.
+ */
+export async function connectMailbox(options: RpcClientOptions): Promise<Closable<Mailbox>> {
+  const client = await connect(options);
+  const unanswered = createUnanswered(options.timeoutMs);
+  const streams = new Set<DeliverStream>();
+  const { path, requestSerialize, responseDeserialize } = MailboxService.deliver;
+  let current: { readonly stream: DeliverStream; readonly openedMs: number; deliveries: number } | undefined;
+  let nextId = 1;
+
+  const open = (): DeliverStream => {
+    const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const end = (error: Error) => {
+      streams.delete(stream);
+      if (current?.stream === stream) current = undefined;
+      unanswered.fail(stream, error);
+    };
+    streams.add(stream);
+    stream.on('data', unanswered.answer);
+    stream.on('error', (error: ServiceError) => end(fromStatus(error)));
+    stream.on('end', () => end(new Unavailable('the mailbox service ended the stream')));
+    return stream;
+  };
+  const streamFor = (nowMs: number): DeliverStream => {
+    if (current !== undefined && (current.deliveries >= STREAM_DELIVERIES || nowMs - current.openedMs > STREAM_MS)) {
+      // Its answers still come.
+      current.stream.end();
+      current = undefined;
+    }
+    current ??= { stream: open(), openedMs: nowMs, deliveries: 0 };
+    current.deliveries++;
+    return current.stream;
+  };
+  return {
     deliver: (request) =>
       new Promise((resolve, reject) => {
-        stream ??= open();
+        const nowMs = Date.now();
+        const stream = streamFor(nowMs);
         const id = nextId++;
-        pending.set(id, { resolve, reject, deadlineMs: Date.now() + options.timeoutMs });
+        unanswered.add(id, { stream, resolve, reject, deadlineMs: nowMs + options.timeoutMs });
         stream.write({ ...request, id });
       }),
     close: () => {
-      clearInterval(sweep);
-      stream?.cancel();
+      unanswered.close();
+      for (const stream of streams) stream.cancel();
       client.close();
     },
   };
 }
-
-const SWEEP_MS = 500;

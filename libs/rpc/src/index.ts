@@ -1,4 +1,5 @@
-export type { MutualTls, RpcAddress } from './address.ts';
+export type { RpcAddress } from './address.ts';
+export type { MutualTls } from './certificates.ts';
 export { connectDirectory, connectDirectoryAdmin, connectMailbox, connectQueue, connectQuota, type RpcClientOptions } from './client.ts';
 export * from './gen/angarium/directory/v1/admin.ts';
 export * from './gen/angarium/directory/v1/directory.ts';

@@ -7,7 +7,8 @@ import {
   type sendUnaryData,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { clearSocket, type RpcAddress, serverCredentials } from './address.ts';
+import { clearSocket, type RpcAddress } from './address.ts';
+import { serverCredentials } from './certificates.ts';
 import { externalScalerHandlers, type ScalerNumber } from './external-scaler.ts';
 import { DirectoryAdminService } from './gen/angarium/directory/v1/admin.ts';
 import { DirectoryService } from './gen/angarium/directory/v1/directory.ts';
@@ -15,6 +16,7 @@ import { type DeliverRequest, type DeliverResponse, DeliverResult, MailboxServic
 import { QueueService } from './gen/angarium/queue/v1/queue.ts';
 import { QuotaService } from './gen/angarium/quota/v1/quota.ts';
 import { ExternalScalerService } from './gen/externalscaler/externalscaler.ts';
+import { addHealth, addReflection } from './health.ts';
 import type { Directory, DirectoryAdmin, Mailbox, Queue, Quota } from './ports.ts';
 import { toStatus } from './status.ts';
 
@@ -35,6 +37,15 @@ export interface RpcServerOptions extends RpcAddress {
   readonly services: RpcServices;
   /** Told of errors that are neither `Refused` nor `Unavailable`; their text does not go over the wire. */
   readonly onFault: (error: unknown) => void;
+  /** What the health service tells; left out: ready as long as it listens. */
+  readonly isReady?: () => boolean;
+  /** Whether grpcurl and its like may ask what there is. */
+  readonly withReflection?: boolean;
+  /**
+   * A connection is given up at this age, a tenth more or less, so that clients come to see new servers; what runs on it goes on. Left
+   * out: never.
+   */
+  readonly maxConnectionAgeMs?: number | undefined;
 }
 
 type Call = (request: unknown) => Promise<unknown>;
@@ -87,24 +98,57 @@ function deliverHandler(mailbox: Mailbox, onFault: (error: unknown) => void) {
   };
 }
 
+/** Each port's service, and the file that describes it. */
+const SERVICES: readonly { readonly port: keyof RpcServices; readonly definition: ServiceDefinition; readonly file: string }[] = [
+  { port: 'directory', definition: DirectoryService, file: 'angarium/directory/v1/directory.proto' },
+  { port: 'directoryAdmin', definition: DirectoryAdminService, file: 'angarium/directory/v1/admin.proto' },
+  { port: 'queue', definition: QueueService, file: 'angarium/queue/v1/queue.proto' },
+  { port: 'quota', definition: QuotaService, file: 'angarium/quota/v1/quota.proto' },
+  { port: 'mailbox', definition: MailboxService, file: 'angarium/mailbox/v1/mailbox.proto' },
+  { port: 'scaler', definition: ExternalScalerService, file: 'externalscaler/externalscaler.proto' },
+];
+
+/** "angarium.queue.v1.Queue" */
+const nameOf = (definition: ServiceDefinition): string => Object.values(definition)[0]?.path.split('/')[1] ?? '';
+
+function handlersOf(port: keyof RpcServices, services: RpcServices, { onFault }: RpcServerOptions): UntypedServiceImplementation {
+  if (port === 'mailbox' && services.mailbox) return { deliver: deliverHandler(services.mailbox, onFault) };
+  if (port === 'scaler' && services.scaler) return externalScalerHandlers(services.scaler);
+  const definition = SERVICES.find((one) => one.port === port)?.definition ?? {};
+  return unaryHandlers(definition, services[port] ?? {}, onFault);
+}
+
+/** What runs on a connection that was given up may go on for so long: longer than any call of ours. */
+const CONNECTION_GRACE_MS = 120_000;
+
 /**
- * Serves the given ports over gRPC. Resolves once it listens; `port` is 0 for a Unix socket, which only its owner may
+ * Serves the given ports over gRPC, beside gRPC's health service. Resolves once it listens; `port` is 0 for a Unix socket, which only its owner may
  * use.
  */
 export async function serveRpc(options: RpcServerOptions): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const { services, onFault } = options;
-  const server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_OCTETS });
-  const unary: readonly (readonly [ServiceDefinition, object | undefined])[] = [
-    [DirectoryService, services.directory],
-    [DirectoryAdminService, services.directoryAdmin],
-    [QueueService, services.queue],
-    [QuotaService, services.quota],
-  ];
-  for (const [definition, port] of unary) if (port) server.addService(definition, unaryHandlers(definition, port, onFault));
-  if (services.mailbox) server.addService(MailboxService, { deliver: deliverHandler(services.mailbox, onFault) });
-  if (services.scaler) server.addService(ExternalScalerService, externalScalerHandlers(services.scaler));
+  const { services, isReady = () => true, withReflection = false, maxConnectionAgeMs } = options;
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_MESSAGE_OCTETS,
+    // The library makes each connection's age a tenth more or less by itself.
+    ...(maxConnectionAgeMs !== undefined && {
+      'grpc.max_connection_age_ms': maxConnectionAgeMs,
+      'grpc.max_connection_age_grace_ms': CONNECTION_GRACE_MS,
+    }),
+  });
+  const served = SERVICES.filter(({ port }) => services[port] !== undefined);
+  for (const { definition, port } of served) server.addService(definition, handlersOf(port, services, options));
+  const endHealth = addHealth(
+    server,
+    served.map(({ definition }) => nameOf(definition)),
+    isReady,
+  );
+  if (withReflection)
+    addReflection(
+      server,
+      served.map(({ file }) => file),
+    );
   await clearSocket(options.address);
-  const credentials = await serverCredentials(options.tls);
+  const { credentials, close: closeCredentials } = await serverCredentials(options.tls);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(options.address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
   });
@@ -114,6 +158,8 @@ export async function serveRpc(options: RpcServerOptions): Promise<{ readonly po
     port: isSocket ? 0 : port,
     close: () =>
       new Promise((resolve) => {
+        endHealth();
+        closeCredentials();
         const force = setTimeout(() => server.forceShutdown(), CLOSE_WITHIN_MS);
         server.tryShutdown(() => {
           clearTimeout(force);

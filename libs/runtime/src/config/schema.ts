@@ -6,6 +6,7 @@ import { kafkaSchema } from './kafka.ts';
 import { mailboxSchema } from './mailbox.ts';
 import { postgresSchema } from './postgres.ts';
 import { routingSchema } from './routing.ts';
+import { rpcSchema } from './rpc.ts';
 import { scalingSchema } from './scaling.ts';
 import { tracingSchema } from './tracing.ts';
 import { address, atLeastOne, durationMs, octets } from './units.ts';
@@ -38,6 +39,7 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('Mutual TLS of gRPC; without it gRPC listens on loopback or Unix sockets only.'),
+  rpc: rpcSchema.prefault({}),
   directoryListen: z.string().default('').describe('Where the Directory service also listens for a mailbox on its own; empty: nowhere.'),
   directoryAt: z
     .string()

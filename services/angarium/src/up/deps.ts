@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import type { MutualTls } from '@angarium/rpc';
 import {
   type Clock,
   type Config,
@@ -24,6 +25,8 @@ export interface Base {
   readonly metrics: Metrics;
   readonly tracing: Tracing;
   readonly tls: TlsSource & { close(): void };
+  /** Of calls between processes; undefined: they are in clear, on this machine. */
+  readonly rpcTls: MutualTls | undefined;
 }
 
 const RANDOM_OCTETS = 6;
@@ -46,6 +49,11 @@ function createRandom(): () => number {
 }
 
 /** `service`: the name that its spans have. */
+function rpcTlsOf({ rpcTls, rpc }: Config, logger: Logger): MutualTls | undefined {
+  const onBroken = (error: unknown) => logger.error({ reason: String(error) }, 'rpc.certificate.refused');
+  return rpcTls && { ...rpcTls, reloadMs: rpc.reloadMs, onBroken };
+}
+
 export async function createBase(config: Config, service: string): Promise<Base> {
   const logger = createLogger(config.log);
   const { certificateFile, keyFile, reloadMs } = config.tls;
@@ -57,5 +65,5 @@ export async function createBase(config: Config, service: string): Promise<Base>
   const tracing = await createTracing(config.tracing, service);
   const metrics = createMetrics({ withProcess: true, withExemplars: tracing.isOn });
   exportProcess({ config, clock: systemClock, metrics, tls });
-  return { config, clock: systemClock, random: createRandom(), logger, metrics, tracing, tls };
+  return { config, clock: systemClock, random: createRandom(), logger, metrics, tracing, tls, rpcTls: rpcTlsOf(config, logger) };
 }

@@ -1,10 +1,10 @@
-import { connectDirectory, type Directory, serveRpc } from '@angarium/rpc';
+import { connectDirectory, type Directory } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
-import { measuredClient, measuredServices } from '../measures/rpc.ts';
+import { measuredClient } from '../measures/rpc.ts';
 import { createBase } from './deps.ts';
 import { openFolder } from './format.ts';
 import { createParts, runUntilSignal } from './shutdown.ts';
-import { startHealth } from './start.ts';
+import { serve, startHealth } from './start.ts';
 import { startMailbox } from './store.ts';
 
 const DIRECTORY_TIMEOUT_MS = 10_000;
@@ -22,15 +22,11 @@ export async function runMailbox(config: Config, write: (text: string) => void):
   parts.add('tracing', () => base.tracing.close());
   try {
     const health = await startHealth(base, parts);
-    const tls = config.rpcTls;
-    const client = await connectDirectory({ address: config.mailbox.directory, tls, timeoutMs: DIRECTORY_TIMEOUT_MS });
+    const client = await connectDirectory({ address: config.mailbox.directory, tls: base.rpcTls, timeoutMs: DIRECTORY_TIMEOUT_MS });
     parts.add('directory client', async () => client.close());
     const directory = measuredClient<Directory>(base.metrics, 'directory', client);
     const store = await startMailbox(base, directory, parts);
-    const onFault = (error: unknown) => base.logger.error({ reason: String(error) }, 'rpc.call.failed');
-    const services = measuredServices(base.metrics, { mailbox: store.mailbox });
-    const server = await serveRpc({ address: config.mailbox.rpcListen, services, onFault, tls });
-    parts.add('rpc', () => server.close());
+    await serve(base, config.mailbox.rpcListen, { mailbox: store.mailbox }, parts);
     health.started(store);
     base.logger.info({ ...store.addresses, metrics: health.address, rpc: config.mailbox.rpcListen, pid: process.pid }, 'process.ready');
     write(`mailbox: deliveries at ${config.mailbox.rpcListen}, directory at ${config.mailbox.directory}\n`);

@@ -39,8 +39,8 @@ const DIRECTORY_TIMEOUT_MS = 10_000;
 const MAILBOX_TIMEOUT_MS = 60_000;
 const QUOTA_TIMEOUT_MS = 1000;
 
-async function directoryOf({ base: { config, metrics }, parts }: Shared): Promise<Directory> {
-  const client = await connectDirectory({ address: config.directoryAt, tls: config.rpcTls, timeoutMs: DIRECTORY_TIMEOUT_MS });
+async function directoryOf({ base: { config, metrics, rpcTls }, parts }: Shared): Promise<Directory> {
+  const client = await connectDirectory({ address: config.directoryAt, tls: rpcTls, timeoutMs: DIRECTORY_TIMEOUT_MS });
   parts.add('directory client', async () => client.close());
   return measuredClient<Directory>(metrics, 'directory', client);
 }
@@ -69,7 +69,7 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     const { base, parts, log, blobs } = shared;
     const { config } = base;
     const directory = await directoryOf(shared);
-    const client = await connectMailbox({ address: config.mailboxAt, tls: config.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
+    const client = await connectMailbox({ address: config.mailboxAt, tls: base.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
     parts.add('mailbox client', async () => client.close());
     const mailbox = measuredClient<Mailbox>(base.metrics, 'mailbox', client);
     const transports = [createSmtpTransport({ ...base, directory })];
@@ -77,7 +77,7 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     const control = controlAddress(config);
     const address = rpcAddress || rpcListen || control;
     const connectPeer = async (at: string) => {
-      const tls = at.startsWith('unix:') ? undefined : config.rpcTls;
+      const tls = at.startsWith('unix:') ? undefined : base.rpcTls;
       return measuredClient(base.metrics, 'quota', await connectQuota({ address: at, tls, timeoutMs: QUOTA_TIMEOUT_MS }));
     };
     const cluster = { incarnation: randomUUID(), address, monotonicMs: () => performance.now(), connectQuota: connectPeer };

@@ -5,6 +5,8 @@ export interface Parts {
   add(name: string, stop: () => Promise<void>): void;
   /** From the moment `stop` is called. */
   isStopping(): boolean;
+  /** What keeps the process from being ready, in words. */
+  notReady: () => readonly string[];
   /** Stops every part, the last one started first; one that fails does not keep the others running. */
   stop(): Promise<void>;
 }
@@ -13,6 +15,7 @@ export function createParts(logger: Logger): Parts {
   let isStopping = false;
   const started: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
   return {
+    notReady: () => ['the process is starting'],
     add: (name, stop) => {
       started.push({ name, stop });
     },

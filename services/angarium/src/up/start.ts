@@ -29,17 +29,24 @@ const MAILBOX_TIMEOUT_MS = 60_000;
 
 /** The mailbox of this process, or the one on its own that the configuration names. */
 async function mailboxFor(base: Base, directory: Directory, parts: Parts) {
-  const { mailboxAt, rpcTls } = base.config;
+  const { mailboxAt } = base.config;
   if (mailboxAt === '') return startMailbox(base, directory, parts);
-  const client = await connectMailbox({ address: mailboxAt, tls: rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
+  const client = await connectMailbox({ address: mailboxAt, tls: base.rpcTls, timeoutMs: MAILBOX_TIMEOUT_MS });
   parts.add('mailbox client', async () => client.close());
   return { mailbox: measuredClient<Mailbox>(base.metrics, 'mailbox', client), addresses: { pop3: [], pop3s: [] }, notReady: () => [] };
 }
 
-export async function serve({ logger, config, metrics }: Base, address: string, given: RpcServices, parts: Parts): Promise<void> {
+export async function serve(base: Base, address: string, given: RpcServices, parts: Parts): Promise<void> {
+  const { config, logger, metrics } = base;
   const services = measuredServices(metrics, given);
   const onFault = (error: unknown) => logger.error({ address, reason: String(error) }, 'rpc.call.failed');
-  const server = await serveRpc({ address, services, onFault, tls: address.startsWith('unix:') ? undefined : config.rpcTls });
+  const isLocal = address.startsWith('unix:');
+  const { maxConnectionAgeMs, reflection } = config.rpc;
+  const server = await serveRpc({
+    ...{ address, services, onFault },
+    isReady: () => !parts.isStopping() && parts.notReady().length === 0,
+    ...(isLocal ? {} : { tls: base.rpcTls, maxConnectionAgeMs, withReflection: reflection }),
+  });
   parts.add(`rpc ${address}`, () => server.close());
 }
 
@@ -62,14 +69,13 @@ export interface Health {
  */
 export async function startHealth({ config, metrics }: Base, parts: Parts): Promise<Health> {
   const { host, port } = hostAndPort(config.metrics.listen);
-  let services: readonly { notReady: NotReady }[] = [{ notReady: () => ['the process is starting'] }];
-  const notReady = () => (parts.isStopping() ? ['the process is stopping'] : services.flatMap((service) => service.notReady()));
+  const notReady = () => (parts.isStopping() ? ['the process is stopping'] : parts.notReady());
   const health = await serveHealth({ host: host.replace(/^\[|\]$/g, ''), port, metrics, notReady });
   parts.add('health', () => health.close());
   return {
     address: `${host}:${health.port}`,
     started: (...all) => {
-      services = all;
+      parts.notReady = () => all.flatMap((service) => service.notReady());
     },
   };
 }
