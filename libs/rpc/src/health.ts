@@ -1,7 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import { HealthImplementation, protoPath } from 'grpc-health-check';
 
 const LOOK_MS = 1000;
 const PROTO = new URL('../../../proto/', import.meta.url).pathname;
@@ -34,5 +34,5 @@ export function addHealth(server: Server, names: readonly string[], isReady: () 
 
 /** Server reflection, so that grpcurl and its like need no files: of our public interfaces, which hold no secret. */
 export function addReflection(server: Server, files: readonly string[]): void {
-  new ReflectionService(loadSync([...files], { includeDirs: [PROTO] })).addToServer(server);
+  new ReflectionService(loadSync([...files, protoPath], { includeDirs: [PROTO] })).addToServer(server);
 }

@@ -13,6 +13,8 @@ import type { Lane, LaneHooks } from './lane/lane.ts';
 import { createNotifier, type Notifier } from './notify/notifier.ts';
 import { createOwnership } from './ownership/ownership.ts';
 import { CLOSE_MS } from './ownership/tenure.ts';
+import { createPeers } from './peers.ts';
+import { createClusterQueue } from './queue/cluster-queue.ts';
 import { createQueue } from './queue/create-queue.ts';
 import { deleteLaneBlob, follow, takeOver } from './reading.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -20,7 +22,10 @@ import { exportUseful } from './useful.ts';
 import { endMessage } from './waiting.ts';
 
 export interface Delivery extends Service {
+  /** The queue of the whole cluster. */
   readonly queue: Queue;
+  /** Of this worker's lanes, for the others. */
+  readonly ownQueue: Queue;
   /** For the other workers; left out: no site has a limit. */
   readonly quota?: Quota;
   /** The count of promise 2; undefined while the lanes are replayed. */
@@ -99,8 +104,13 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     workers: () => ownership.workers().members.length,
     isSuspended: () => control.fold.suspensions.has('all'),
   });
+  const { cluster, logger } = deps;
+  const own = createQueue(core, { control, ownership, pump });
   return {
-    queue: createQueue(core, { control, ownership, pump }),
+    ownQueue: own,
+    queue: cluster
+      ? createClusterQueue({ own, ownership, logger, incarnation: cluster.incarnation, peers: createPeers(cluster.connectQueue) })
+      : own,
     ...(core.quota && { quota: core.quota.port }),
     accounting: () => projection.report(),
     async start() {

@@ -1,7 +1,8 @@
 import type { BlobStore } from '@angarium/blob';
 import type { Log } from '@angarium/log';
-import type { Mailbox, Quota } from '@angarium/rpc';
+import type { Mailbox, Queue, Quota } from '@angarium/rpc';
 import type { Clock, Config, Logger, Metrics, Tracing } from '@angarium/runtime';
+import type { ConnectPeer } from './peers.ts';
 import type { Transport } from './transport/port.ts';
 
 /** Log that may know how full its disk is. */
@@ -18,7 +19,9 @@ export interface ClusterDeps {
   /** A clock that never goes back. */
   readonly monotonicMs: () => number;
   /** A client of another worker; what it does not answer within a second rejects. */
-  readonly connectQuota: (address: string) => Promise<Quota & { close(): void }>;
+  readonly connectQuota: ConnectPeer<Quota>;
+  /** The same of another worker's own queue, within some seconds. */
+  readonly connectQueue: ConnectPeer<Queue>;
 }
 
 export interface DeliveryDeps {

@@ -136,7 +136,7 @@ export function createWorkerProcess(o: Surroundings, name: string, incarnation: 
     log: o.plant?.(view, name) ?? view,
     transports: [createWatched(o, incarnation, life)],
     mailbox: createStore(o.ledger, { chance: chance.fork(), clock: life.clock, witness: o.witness, isCalm: o.isCalm }),
-    cluster: { incarnation, address: `${name}.test:1`, monotonicMs: () => time.nowMs(), connectQuota: never },
+    cluster: { incarnation, address: `${name}.test:1`, monotonicMs: () => time.nowMs(), connectQuota: never, connectQueue: never },
   });
   const end = () => {
     process.state = 'gone';

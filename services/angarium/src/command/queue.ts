@@ -55,6 +55,12 @@ export function addQueueCommand(program: Command, terminal: Terminal): void {
   addOrders(queue, terminal);
 }
 
+/** What an answer says nothing about. */
+const missing = (lanes: readonly number[]): string =>
+  lanes.length === 0
+    ? ''
+    : `lanes ${lanes.join(', ')} are being taken over: what waits in them is missing here; ask again in some seconds\n`;
+
 function addQuestions(queue: Command, terminal: Terminal): void {
   withFilter(queue.command('list').description('list waiting recipients'))
     .option('--limit <number>', 'at most this many', Number, 100)
@@ -64,17 +70,20 @@ function addQuestions(queue: Command, terminal: Terminal): void {
         const recipients: QueuedRecipient[] = [];
         let pageToken = '';
         let total = 0;
+        let recovering: readonly number[] = [];
         do {
           const limit = Math.min(PAGE, options.limit - recipients.length);
           const page = await client.list({ filter: filterOf(options), limit, pageToken });
           recipients.push(...page.recipients);
           pageToken = page.nextPageToken;
           total = page.total;
+          recovering = page.recoveringLanes;
         } while (pageToken !== '' && recipients.length < options.limit);
-        return { recipients, total };
+        return { recipients, total, recovering };
       });
       print(command, terminal, { values: found.recipients, head: HEAD, row });
-      if (!command.opts().json) terminal.write(`${found.recipients.length} of ${found.total} recipients\n`);
+      if (command.opts().json) return;
+      terminal.write(`${found.recipients.length} of ${found.total} recipients\n${missing(found.recovering)}`);
     });
   queue
     .command('summary')
@@ -84,7 +93,8 @@ function addQuestions(queue: Command, terminal: Terminal): void {
       const summary = await withControl(command, connectQueue, (client) => client.summary());
       if (command.opts().json) return terminal.write(`${JSON.stringify(summary, null, 2)}\n`);
       const { live, ready, deferred, active, notifying } = summary;
-      terminal.write(`${live} recipients: ${ready} ready, ${deferred} deferred, ${active} active, ${notifying} notifying\n`);
+      const counts = `${live} recipients: ${ready} ready, ${deferred} deferred, ${active} active, ${notifying} notifying`;
+      terminal.write(`${counts}\n${missing(summary.recoveringLanes)}`);
       print(command, terminal, {
         values: summary.sites,
         head: ['SITE', 'STATE', 'RECIPIENTS', 'CONNECTIONS', 'OPENS', 'LAST REPLY'],
@@ -100,7 +110,7 @@ function addMessageQuestions(queue: Command, terminal: Terminal): void {
     .option('--json', 'for programs')
     .action(async (queueId: string, _options, command: Command) => {
       const message = await withControl(command, connectQueue, (client) => client.show({ queueId }));
-      if (!message.found) throw new CommandError(`${queueId} is not queued`);
+      if (!message.found) throw new CommandError(`${queueId} is not queued\n${missing(message.recoveringLanes)}`.trimEnd());
       print(command, terminal, { values: message.recipients, head: HEAD, row });
     });
   queue
@@ -109,7 +119,7 @@ function addMessageQuestions(queue: Command, terminal: Terminal): void {
     .option('--json', 'for programs')
     .action(async (queueId: string, _options, command: Command) => {
       const message = await withControl(command, connectQueue, (client) => client.show({ queueId }));
-      if (!message.found) throw new CommandError(`${queueId} is not queued`);
+      if (!message.found) throw new CommandError(`${queueId} is not queued\n${missing(message.recoveringLanes)}`.trimEnd());
       print(command, terminal, {
         values: message.recipients,
         head: ['TO', 'GATE', 'UNTIL', 'WHY', 'LAST REPLY'],

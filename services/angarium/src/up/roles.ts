@@ -6,7 +6,7 @@ import { createDelivery, createSmtpTransport } from '@angarium/delivery';
 import { createIngress } from '@angarium/ingress';
 import type { Log } from '@angarium/log';
 import { createRouting } from '@angarium/routing';
-import { connectDirectory, connectMailbox, connectQuota, type Directory, type Mailbox } from '@angarium/rpc';
+import { connectDirectory, connectMailbox, connectQueue, connectQuota, type Directory, type Mailbox } from '@angarium/rpc';
 import type { Config } from '@angarium/runtime';
 import { controlAddress } from '../command/control.ts';
 import { measuredClient } from '../measures/rpc.ts';
@@ -38,6 +38,7 @@ interface Started {
 const DIRECTORY_TIMEOUT_MS = 10_000;
 const MAILBOX_TIMEOUT_MS = 60_000;
 const QUOTA_TIMEOUT_MS = 1000;
+const QUEUE_TIMEOUT_MS = 5000;
 
 async function directoryOf({ base: { config, metrics, rpcTls }, parts }: Shared): Promise<Directory> {
   const client = await connectDirectory({ address: config.directoryAt, tls: rpcTls, timeoutMs: DIRECTORY_TIMEOUT_MS });
@@ -74,19 +75,29 @@ const ROLES: Readonly<Record<Role, (shared: Shared) => Promise<Started>>> = {
     const mailbox = measuredClient<Mailbox>(base.metrics, 'mailbox', client);
     const transports = [createSmtpTransport({ ...base, directory })];
     const { rpcListen, rpcAddress } = config.delivery;
-    const control = controlAddress(config);
-    const address = rpcAddress || rpcListen || control;
+    // Workers ask each other for what is their own alone; whoever asks at the control interface is told of all.
+    const listen = rpcListen || `unix:${resolve(config.dataFolder, 'worker.sock')}`;
+    const address = rpcAddress || listen;
+    const tlsFor = (at: string) => (at.startsWith('unix:') ? undefined : base.rpcTls);
+    const connectQueueOf = async (at: string) =>
+      measuredClient(base.metrics, 'queue', await connectQueue({ address: at, tls: tlsFor(at), timeoutMs: QUEUE_TIMEOUT_MS }));
     const connectPeer = async (at: string) => {
-      const tls = at.startsWith('unix:') ? undefined : base.rpcTls;
+      const tls = tlsFor(at);
       return measuredClient(base.metrics, 'quota', await connectQuota({ address: at, tls, timeoutMs: QUOTA_TIMEOUT_MS }));
     };
-    const cluster = { incarnation: randomUUID(), address, monotonicMs: () => performance.now(), connectQuota: connectPeer };
+    const cluster = {
+      incarnation: randomUUID(),
+      address,
+      monotonicMs: () => performance.now(),
+      connectQuota: connectPeer,
+      connectQueue: connectQueueOf,
+    };
     // The same at each start, and no other worker's: lanes prefer names.
     const ownerName = `${hostname()}:${resolve(config.dataFolder)}`;
     const delivery = createDelivery({ ...base, log, blobs, mailbox, transports, ownerName, cluster });
     // Others ask it from its first renewal on, and until it has given everything away.
-    const services = { queue: delivery.queue, ...(delivery.quota && { quota: delivery.quota }) };
-    for (const listen of new Set([control, rpcListen])) if (listen !== '') await serve(base, listen, services, parts);
+    await serve(base, listen, { queue: delivery.ownQueue, ...(delivery.quota && { quota: delivery.quota }) }, parts);
+    await serve(base, controlAddress(config), { queue: delivery.queue }, parts);
     await delivery.start();
     parts.add('delivery', () => delivery.stop());
     return delivery;

@@ -1,7 +1,7 @@
-import type { Quota as QuotaPort } from '@angarium/rpc';
+import type { Quota, Quota as QuotaPort } from '@angarium/rpc';
 import { type CollectAction, type Company, type GrantAnswer, type GrantRequest, granterOf, type Held } from '@angarium/scheduler';
 import { crash, reasonOf } from '../pause.ts';
-import type { Peers } from './peers.ts';
+import type { Peers } from '../peers.ts';
 import type { QuotaState } from './state.ts';
 import { fromAnswer, fromAsk, fromCollected, toAnswer, toAsk, toCollected } from './wire.ts';
 
@@ -19,7 +19,7 @@ export interface Protocol {
 }
 
 /** @param changed more or less of a key may be in use than before */
-export function createProtocol(state: QuotaState, peers: Peers | undefined, changed: (key: string) => void): Protocol {
+export function createProtocol(state: QuotaState, peers: Peers<Quota> | undefined, changed: (key: string) => void): Protocol {
   const { grantee, granter, incarnation, meters, deps } = state;
   let addresses: ReadonlyMap<string, string> = new Map();
 

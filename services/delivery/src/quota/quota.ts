@@ -1,9 +1,9 @@
 import type { Quota as QuotaPort } from '@angarium/rpc';
 import type { Company, Ticket } from '@angarium/scheduler';
+import { createPeers } from '../peers.ts';
 import type { Allowance } from './allowance.ts';
 import { createAllowance } from './attempt.ts';
 import { demandOf } from './demand.ts';
-import { createPeers } from './peers.ts';
 import { createProtocol, type Member, type Protocol } from './protocol.ts';
 import { createRoom, cut, isNext, leaveUnused, type Room, roomFor, wake } from './room.ts';
 import { createQuotaState, type QuotaDeps, type QuotaState, type SiteScheduler } from './state.ts';

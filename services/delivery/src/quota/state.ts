@@ -1,8 +1,9 @@
+import type { Quota } from '@angarium/rpc';
 import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
 import { createGrantee, createGranter, type Instant, type QuotaTerms, quotaTerms, type Scheduler, type Ticket } from '@angarium/scheduler';
+import type { ConnectPeer } from '../peers.ts';
 import { limitOfRules } from './limits.ts';
 import { createQuotaMeters } from './meters.ts';
-import type { ConnectPeer } from './peers.ts';
 import type { Room } from './room.ts';
 
 export interface QuotaDeps {
@@ -13,7 +14,7 @@ export interface QuotaDeps {
   readonly now: () => Instant;
   /** Of this process; undefined: there are no other workers. */
   readonly incarnation: string | undefined;
-  readonly connect: ConnectPeer | undefined;
+  readonly connect: ConnectPeer<Quota> | undefined;
 }
 
 export type SiteScheduler = Pick<Scheduler, 'site' | 'reopen' | 'oldestReadyMs'>;

@@ -1,20 +1,18 @@
-import type { Quota as QuotaPort } from '@angarium/rpc';
-
-/** Another worker's side of the limits. */
-export type Peer = QuotaPort & { close(): void };
-/** Opens a client of the worker that is reached there; a call that is not answered in a second rejects. */
-export type ConnectPeer = (address: string) => Promise<Peer>;
+/** Another worker's side of something that it serves. */
+export type Peer<Port> = Port & { close(): void };
+/** Opens a client of the worker that is reached there; a call that is not answered in time rejects. */
+export type ConnectPeer<Port> = (address: string) => Promise<Peer<Port>>;
 
 /** Clients of the other workers, one for each address that is known to be a live worker's. */
-export interface Peers {
+export interface Peers<Port> {
   /** Rejects when the worker cannot be asked. */
-  at(address: string): Promise<Peer>;
+  at(address: string): Promise<Peer<Port>>;
   /** Closes all but these. */
   keep(addresses: ReadonlySet<string>): void;
 }
 
-export function createPeers(connect: ConnectPeer): Peers {
-  const clients = new Map<string, Promise<Peer>>();
+export function createPeers<Port>(connect: ConnectPeer<Port>): Peers<Port> {
+  const clients = new Map<string, Promise<Peer<Port>>>();
   return {
     at(address) {
       const known = clients.get(address);
