@@ -65,5 +65,5 @@ export function drawDashboard(title: string, panels: readonly DrawnPanel[]): str
   const height = Math.max(...panels.map(({ at }) => at.y + at.h)) * ROW + 34;
   const width = 24 * COLUMN + GAP;
   const note = `${title}: drawn from the dashboard’s own queries`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="Helvetica, Arial, sans-serif"><rect width="${width}" height="${height}" fill="#f4f5f5"/>${panels.map(drawPanel).join('')}<text x="${GAP}" y="${height - 10}" font-size="11" fill="#6d7278">${escapeXml(note)}</text></svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="Helvetica, Arial, sans-serif"><title>${escapeXml(note)}</title><rect width="${width}" height="${height}" fill="#f4f5f5"/>${panels.map(drawPanel).join('')}<text x="${GAP}" y="${height - 10}" font-size="11" fill="#6d7278">${escapeXml(note)}</text></svg>\n`;
 }
