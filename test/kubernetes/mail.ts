@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
 import { readMailbox } from '../cluster/mailbox.ts';
 import { type Sink, startSink } from '../cluster/sink.ts';
 import { type Load, startLoad } from '../e2e/load.ts';
@@ -11,6 +9,7 @@ import { startBrokers } from '../kafka/brokers.ts';
 import { createTestDatabase } from '../postgres/database.ts';
 import { startPostgres } from '../postgres/server.ts';
 import { startS3 } from '../s3/server.ts';
+import { makeCertificate, servedSerial } from './certificates.ts';
 import { type ControlPlane, eventually } from './control-plane.ts';
 import { NODE_ADDRESS, NODE_NAME } from './node.ts';
 import type { Row } from './table.ts';
@@ -42,15 +41,6 @@ interface World {
 const inNamespace = (plane: ControlPlane, ...args: readonly string[]) => plane.kubectl(['-n', NAMESPACE, ...args]);
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
-function certificate(folder: string, serial: number): { readonly certificate: string; readonly key: string } {
-  const [key, cert] = [join(folder, 'tls.key'), join(folder, 'tls.crt')];
-  const subject = ['-subj', `/CN=mail.${DOMAIN}`, '-addext', `subjectAltName=DNS:mail.${DOMAIN}`, '-set_serial', String(serial)];
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', ...subject, '-keyout', key, '-out', cert], {
-    stdio: 'ignore',
-  });
-  return { certificate: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
-}
-
 function applySecret(plane: ControlPlane, name: string, stringData: Readonly<Record<string, string>>): void {
   plane.kubectl(
     ['apply', '-f', '-'],
@@ -59,9 +49,7 @@ function applySecret(plane: ControlPlane, name: string, stringData: Readonly<Rec
 }
 
 function renewCertificate(plane: ControlPlane, serial: number): void {
-  const folder = mkdtempSync(join(tmpdir(), 'angarium-certificate-'));
-  const made = certificate(folder, serial);
-  rmSync(folder, { recursive: true });
+  const made = makeCertificate(`mail.${DOMAIN}`, serial);
   applySecret(plane, 'mail-tls', { 'tls.crt': made.certificate, 'tls.key': made.key });
 }
 
@@ -320,17 +308,6 @@ async function scaled(world: World): Promise<Row> {
     what: `a burst of ${burst} to a slow host: the scaler wants more workers and fewer again`,
     shown: `workers ${seen.join(' → ')}; ${told(outcome)}`,
   };
-}
-
-function servedSerial(address: string): Promise<string> {
-  const [host = '', port] = address.split(':');
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port: Number(port), rejectUnauthorized: false }, () => {
-      resolve(socket.getPeerCertificate().serialNumber);
-      socket.destroy();
-    });
-    socket.once('error', reject);
-  });
 }
 
 async function renewed(world: World): Promise<Row> {
