@@ -3,7 +3,7 @@ import { createLaneTable, laneOf } from '@angarium/lanes';
 import { AppendFailed, createMemoryStorage, type Log, type MemoryLog, openMemoryLog, type TopicName } from '@angarium/log';
 import { type Accepted, BodyType, encodeRecord, Ret } from '@angarium/records';
 import { createRouting, type RoutingDeps } from '@angarium/routing';
-import { type Directory, Placement } from '@angarium/rpc';
+import { type Directory, Placement, Unavailable } from '@angarium/rpc';
 import { configSchema, type Logger, type Metrics, noTracing } from '@angarium/runtime';
 import type { Chance } from '../chance.ts';
 import type { HostManners, Ledger } from '../hosts.ts';
@@ -161,11 +161,17 @@ export function createCluster(chance: Chance, options: ClusterOptions = {}): Clu
     ...{ domain, deferring: 0, losingBeforeDot: 0, losingAfterDot: 0, latencyMs: 100, deadFromMs: 0, deadToMs: 0 },
     ...options.hosts?.(domain),
   }));
+  const workers: WorkerProcess[] = [];
   const around: Surroundings = {
     ...{ time, chance, config, log, blobs, truth, witness, hosts, logger, metrics: METRICS, isCalm },
     ...{ ledger: new Set<string>() satisfies Ledger },
     laneOf: (address) => laneOf(TABLE, { domain: address.slice(address.indexOf('@') + 1), queueId: '', local: false }),
     replyMs: options.replyMs ?? (() => 0),
+    connectQueue: async (address) => {
+      const found = workers.find(({ name, state }) => state === 'running' && address === `${name}.test:1`);
+      if (found === undefined) throw new Unavailable(`nobody answers at ${address}`);
+      return { ...found.delivery.ownQueue, close: () => {} };
+    },
     ...(options.plant === undefined ? {} : { plant: options.plant }),
   };
   const routingClock = time.process();
@@ -174,7 +180,6 @@ export function createCluster(chance: Chance, options: ClusterOptions = {}): Clu
     ...{ directory: createDirectory(), laneTable: () => TABLE },
   });
   let born = 0;
-  const workers: WorkerProcess[] = [];
   return {
     ...{ time, truth, log, workers, alarms, letters },
     join(name) {

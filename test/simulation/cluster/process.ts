@@ -1,6 +1,7 @@
 import type { BlobStore } from '@angarium/blob';
 import { createDelivery, type Delivery, type Transport } from '@angarium/delivery';
 import { AppendFailed, type Log, type MemoryLog, OffsetGap } from '@angarium/log';
+import type { Queue } from '@angarium/rpc';
 import { type Config, type Logger, type Metrics, noTracing } from '@angarium/runtime';
 import type { Chance } from '../chance.ts';
 import { createHosts, createStore, type HostManners, type Ledger } from '../hosts.ts';
@@ -26,6 +27,8 @@ export interface Surroundings {
   /** How much longer than to other commands a host takes to answer to the final dot. */
   readonly replyMs: (domain: string) => number;
   readonly isCalm: () => boolean;
+  /** A worker's own queue, by its address. */
+  readonly connectQueue: (address: string) => Promise<Queue & { close(): void }>;
   /** Bends what a worker sees of the log, to see that it is noticed. */
   readonly plant?: (log: Log, worker: string) => Log;
 }
@@ -136,7 +139,7 @@ export function createWorkerProcess(o: Surroundings, name: string, incarnation: 
     log: o.plant?.(view, name) ?? view,
     transports: [createWatched(o, incarnation, life)],
     mailbox: createStore(o.ledger, { chance: chance.fork(), clock: life.clock, witness: o.witness, isCalm: o.isCalm }),
-    cluster: { incarnation, address: `${name}.test:1`, monotonicMs: () => time.nowMs(), connectQuota: never, connectQueue: never },
+    cluster: { incarnation, address: `${name}.test:1`, monotonicMs: () => time.nowMs(), connectQuota: never, connectQueue: o.connectQueue },
   });
   const end = () => {
     process.state = 'gone';
