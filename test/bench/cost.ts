@@ -5,6 +5,7 @@ import { startAngarium } from './angarium.ts';
 import { type Costs, compareCosts, TOLERANCES } from './costs.ts';
 import type { LoadOptions } from './load.ts';
 import { type Mta, runLoad, startSink, until } from './mta.ts';
+import { collectGarbage, inspectedAt } from './process.ts';
 
 /** Two runs on one machine do not meet. */
 const PORT = 23_200 + (process.pid % 100) * 20;
@@ -45,21 +46,10 @@ async function relayCosts(): Promise<Costs> {
   }
 }
 
-/** Throws away what nobody holds, by the inspector. */
-async function collectGarbage(): Promise<void> {
-  const [target] = (await (await fetch(`http://127.0.0.1:${INSPECTOR_PORT}/json/list`)).json()) as { webSocketDebuggerUrl: string }[];
-  const socket = new WebSocket(target?.webSocketDebuggerUrl ?? '');
-  await new Promise((resolve) => socket.addEventListener('open', resolve));
-  const answered = new Promise((resolve) => socket.addEventListener('message', resolve));
-  socket.send(JSON.stringify({ id: 1, method: 'HeapProfiler.collectGarbage' }));
-  await answered;
-  socket.close();
-}
-
 async function queuedCosts(): Promise<Costs> {
-  const mta = await startAngarium(scratch, PORT, [`--inspect=127.0.0.1:${INSPECTOR_PORT}`, '--inspect-publish-uid=http'])({ isHeld: true });
+  const mta = await startAngarium(scratch, PORT, inspectedAt(INSPECTOR_PORT))({ isHeld: true });
   const held = async () => {
-    await collectGarbage();
+    await collectGarbage(INSPECTOR_PORT);
     return mta.heldOctets();
   };
   try {

@@ -50,6 +50,20 @@ export function sumOf(text: string, name: string, labels = /./): number {
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
+/** Flags of a process whose garbage can be collected. */
+export const inspectedAt = (port: number): readonly string[] => [`--inspect=127.0.0.1:${port}`, '--inspect-publish-uid=http'];
+
+/** Throws away what nobody holds, by the inspector. */
+export async function collectGarbage(port: number): Promise<void> {
+  const [target] = (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as { webSocketDebuggerUrl: string }[];
+  const socket = new WebSocket(target?.webSocketDebuggerUrl ?? '');
+  await new Promise((resolve) => socket.addEventListener('open', resolve));
+  const answered = new Promise((resolve) => socket.addEventListener('message', resolve));
+  socket.send(JSON.stringify({ id: 1, method: 'HeapProfiler.collectGarbage' }));
+  await answered;
+  socket.close();
+}
+
 const runCommand = (args: readonly string[], o: { readonly folder: string; readonly stdin: string }): Promise<string> =>
   new Promise((resolve, reject) => {
     const child = execFile(process.execPath, [MAIN, ...args], { cwd: o.folder }, (error, stdout, stderr) => {

@@ -1,5 +1,5 @@
 import { median } from './figures.ts';
-import type { Figures, Row } from './rows.ts';
+import type { Figures, Row } from './measuring.ts';
 
 /** A floor or a limit, and what was measured. */
 export interface Verdict {

@@ -26,6 +26,8 @@ export interface BrokersOptions {
   /** Further arguments of the format command, for SCRAM users. */
   readonly formatWith?: readonly string[];
   readonly heapMiB?: number;
+  /** To be measured: compiled as brokers are that run for weeks. */
+  readonly isFullyCompiled?: boolean;
   /** Address to listen at; left out: loopback. */
   readonly host?: string;
 }
@@ -55,7 +57,9 @@ const START_TIMEOUT_MS = 60_000;
 const LOG4J =
   'log4j.rootLogger=WARN,o\nlog4j.appender.o=org.apache.log4j.ConsoleAppender\nlog4j.appender.o.layout=org.apache.log4j.SimpleLayout\n';
 /** Small and quick to start: several of them share two cores with what is tested. */
-const JVM = ['-Xms64m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dlog4j2.level=WARN'];
+const JVM = ['-Xms64m', '-XX:+UseSerialGC', '-Dlog4j2.level=WARN'];
+/** Half the start, and twice the cost of each call later on. */
+const QUICK_START = '-XX:TieredStopAtLevel=1';
 
 interface Ports {
   readonly plain: number;
@@ -139,12 +143,13 @@ interface Java {
   readonly gone: Promise<number | string>;
 }
 
-function createJava({ folder, version = KAFKA_VERSIONS.newest, heapMiB = 256 }: BrokersOptions) {
+function createJava({ folder, version = KAFKA_VERSIONS.newest, heapMiB = 256, isFullyCompiled = false }: BrokersOptions) {
+  const jvm = isFullyCompiled ? JVM : [...JVM, QUICK_START];
   const jars = fetchJars(version);
   return (id: number, mainClass: string, args: readonly string[]): Java => {
     const output = openSync(join(folder, `broker-${id}`, 'output.txt'), 'a');
     const log4j = `-Dlog4j.configuration=${pathToFileURL(join(folder, 'log4j.properties'))}`;
-    const child = spawn('java', [...JVM, `-Xmx${heapMiB}m`, log4j, '-cp', `${jars}/*`, mainClass, ...args], {
+    const child = spawn('java', [...jvm, `-Xmx${heapMiB}m`, log4j, '-cp', `${jars}/*`, mainClass, ...args], {
       stdio: ['ignore', output, output],
     });
     closeSync(output);

@@ -40,8 +40,8 @@ export class AppendQueue {
     return this.#waiting.length > 0;
   }
 
-  get hasRoom(): boolean {
-    return this.records < BATCH_MAX_RECORDS && this.octets < BATCH_MAX_OCTETS;
+  get isIdle(): boolean {
+    return this.sending.length === 0 && this.#waiting.length === 0;
   }
 
   all(): readonly Append[] {

@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { checkPartition, checkValues } from '../limits.ts';
-import { AppendFailed, type Log, type LogRecord, type TopicName } from '../port.ts';
+import { AppendFailed, type Log, type TopicName } from '../port.ts';
 import { type Cluster, type ClusterOptions, createCluster, LogUnavailable } from './cluster.ts';
 import { committedOf, consumeAsGroup } from './group.ts';
-import type { PartitionRef } from './messages.ts';
+import { createLookUp } from './looking-up.ts';
+import { type PartitionRef, partitionKey } from './messages.ts';
 import { Reads } from './reads.ts';
 import { createRecent, type Recent } from './recent.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -119,28 +120,11 @@ interface Parts extends Opened {
   readonly placeOf: (topic: TopicName, partition: number) => PartitionRef;
 }
 
-const keyOf = ({ topic, partition }: PartitionRef): string => `${topic}/${partition}`;
-
-/** Records by offset: from memory what was followed lately, from the broker the rest. */
-function createRead({ reads, recent, placeOf }: Parts): Log['read'] {
-  return async (topic, partition, from, maxOctets) => {
-    const at = placeOf(topic, partition);
-    const found: LogRecord[] = [];
-    let octets = 0;
-    for (let next = recent.get(keyOf(at), from); next; next = recent.get(keyOf(at), from + found.length)) {
-      octets += next.value.length;
-      if (octets > maxOctets && found.length > 0) break;
-      found.push(next);
-    }
-    return found.length > 0 ? found : reads.read(at, from, maxOctets);
-  };
-}
-
 async function* follow({ subscriptions, recent }: Parts, at: PartitionRef, from: number, signal: AbortSignal) {
   const subscription = subscriptions.subscribe(at, from, signal);
   try {
     for (let records = await subscription.next(); records; records = await subscription.next()) {
-      recent.add(keyOf(at), records);
+      recent.add(partitionKey(at), records);
       yield records;
     }
   } finally {
@@ -155,7 +139,7 @@ function createTrim({ reads, recent, subscriptions, closed, placeOf }: Parts): L
     const { low } = await reads.marks(at);
     if (below <= low) return;
     await reads.trim(at, below);
-    recent.trim(keyOf(at), below);
+    recent.trim(partitionKey(at), below);
     subscriptions.trimmed(at, below);
   };
 }
@@ -191,7 +175,9 @@ function createLog(opened: Opened): Log {
   const subscriptions = new Subscriptions(cluster, reads, options);
   const writer = new Writer(cluster, { ...options, observe, observeRepeat });
   const closed = new AbortController();
-  const parts: Parts = { ...opened, writer, subscriptions, recent: createRecent(options.recentOctets), closed, placeOf };
+  const recent = createRecent(options.recentOctets);
+  const lookUp = createLookUp(recent, (at, from, maxOctets) => reads.read(at, from, maxOctets));
+  const parts: Parts = { ...opened, writer, subscriptions, recent, closed, placeOf };
   const groupsOptions = { ...options, commitGapMs: COMMIT_GAP_MS };
   const consuming = new Set<Promise<void>>();
   return {
@@ -202,7 +188,7 @@ function createLog(opened: Opened): Log {
       return writer.append(topic, partition, values);
     },
     anyPartition: (topic) => writer.anyPartition(topic),
-    read: createRead(parts),
+    read: async (topic, partition, from, maxOctets) => lookUp(placeOf(topic, partition), from, maxOctets),
     follow: (topic, partition, from, signal) => follow(parts, placeOf(topic, partition), from, signal),
     marks: async (topic, partition) => reads.marks(placeOf(topic, partition)),
     trim: createTrim(parts),

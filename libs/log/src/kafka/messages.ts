@@ -15,6 +15,8 @@ export interface PartitionRef {
   readonly partition: number;
 }
 
+export const partitionKey = ({ topic, partition }: PartitionRef): string => `${topic}/${partition}`;
+
 /** One batch for one partition. */
 export interface ProducedBatch extends PartitionRef {
   readonly values: readonly Uint8Array[];

@@ -1,5 +1,5 @@
 import { type LogRecord, OffsetGap } from '../port.ts';
-import type { PartitionRef } from './messages.ts';
+import { type PartitionRef, partitionKey } from './messages.ts';
 
 /** A partition that is read on and on from an offset. Records are consecutive; what is not, is a gap. */
 export interface Subscription {
@@ -42,7 +42,7 @@ export class Reading implements Subscription {
 
   constructor(at: PartitionRef, from: number, deps: ReadingDeps) {
     this.at = at;
-    this.key = `${at.topic}/${at.partition}`;
+    this.key = partitionKey(at);
     this.position = from;
     this.#deps = deps;
     deps.signal.addEventListener('abort', this.#onAbort, { once: true });

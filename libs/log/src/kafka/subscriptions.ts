@@ -20,7 +20,7 @@ const SHARE_MAX_OCTETS = 1024 ** 2;
 /** The second request of a broker serves partitions that came while the long one waits; it waits little, to take in more. */
 const CATCH_UP_WAIT_MS = 25;
 /** A broker is asked at most this often while records come in little by little. */
-const FETCH_GAP_MS = 5;
+const FETCH_GAP_MS = 10;
 const RETRY_MS = 100;
 
 /** One connection to a broker for fetches, and when the request that runs on it is answered at the latest. */

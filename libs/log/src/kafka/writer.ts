@@ -1,8 +1,10 @@
 import { AppendFailed, type TopicName } from '../port.ts';
-import { type Append, AppendQueue, BATCH_MAX_OCTETS, octetsOf, pieces } from './append-queue.ts';
+import { type Append, AppendQueue, octetsOf, pieces } from './append-queue.ts';
+import { createChoice } from './choice.ts';
 import type { Cluster, KafkaLogger } from './cluster.ts';
 import { BrokerTrouble, errorName } from './connection.ts';
 import { type Produced, produceRequest } from './messages.ts';
+import { Slots } from './slots.ts';
 
 /** A batch that enough replicas have. */
 export interface BatchWritten {
@@ -28,10 +30,6 @@ export interface WriterOptions {
   readonly observeRepeat: (records: number) => void;
 }
 
-/** A broker that takes longer is passed over by what may go elsewhere. */
-const SLOW_MS = 500;
-/** Of all batches of one call. */
-const CALL_MAX_OCTETS = 4 * 1024 ** 2;
 const TICK_MS = 250;
 const RETRY_MS = 100;
 
@@ -56,97 +54,6 @@ function judge({ topic, partition }: AppendQueue, answer: readonly Produced[]): 
   const reason = errorName(errorCode);
   if (UNWRITTEN.final.has(errorCode)) return { is: 'refused', reason };
   return { is: UNWRITTEN.passing.has(errorCode) ? 'unwritten' : 'open', reason };
-}
-
-/** The produce connections of each broker: what is free, what runs, who waits. */
-class Slots {
-  readonly #perBroker: number;
-  readonly #brokers = new Map<
-    number,
-    { readonly free: number[]; readonly startedMs: Map<number, number>; readonly waiting: Set<AppendQueue> }
-  >();
-
-  constructor(perBroker: number) {
-    this.#perBroker = perBroker;
-  }
-
-  #of(node: number) {
-    const found = this.#brokers.get(node);
-    if (found) return found;
-    const free = Array.from({ length: this.#perBroker }, (_, at) => at);
-    const made = { free, startedMs: new Map<number, number>(), waiting: new Set<AppendQueue>() };
-    this.#brokers.set(node, made);
-    return made;
-  }
-
-  /** Undefined when all are taken: the queue gets its turn. */
-  take(node: number, queue: AppendQueue): number | undefined {
-    const { free, startedMs, waiting } = this.#of(node);
-    const slot = free.pop();
-    if (slot === undefined) waiting.add(queue);
-    else startedMs.set(slot, performance.now());
-    return slot;
-  }
-
-  wait(node: number, queue: AppendQueue): void {
-    this.#of(node).waiting.add(queue);
-  }
-
-  release(node: number, slot: number): void {
-    const { free, startedMs } = this.#of(node);
-    free.push(slot);
-    startedMs.delete(slot);
-  }
-
-  /** The queues whose turn it is, the longest waiting first, as many as fit a call; they wait no more. */
-  next(node: number): readonly AppendQueue[] {
-    const { waiting } = this.#of(node);
-    const taken: AppendQueue[] = [];
-    let octets = 0;
-    for (const queue of waiting) {
-      octets += Math.min(queue.octets, BATCH_MAX_OCTETS);
-      if (taken.length > 0 && octets > CALL_MAX_OCTETS) break;
-      waiting.delete(queue);
-      taken.push(queue);
-    }
-    return taken;
-  }
-
-  isFree(node: number): boolean {
-    return this.#of(node).free.length > 0;
-  }
-
-  isSlow(node: number, nowMs: number): boolean {
-    for (const startedMs of this.#of(node).startedMs.values()) if (nowMs - startedMs > SLOW_MS) return true;
-    return false;
-  }
-}
-
-/** Which partition a record goes to that may go to any. */
-function createChoice(cluster: Cluster, slots: Slots, queueOf: (topic: string, partition: number) => AppendQueue) {
-  const filling = new Map<string, AppendQueue>();
-  let turn = Math.floor(Math.random() * 1024);
-  const isHealthy = ({ topic, partition }: AppendQueue): boolean => {
-    const node = cluster.leaderOf(topic, partition);
-    return node !== undefined && !cluster.isAvoided(node) && !slots.isSlow(node, performance.now());
-  };
-  const isIdle = (queue: AppendQueue): boolean => {
-    const node = cluster.leaderOf(queue.topic, queue.partition);
-    return node !== undefined && !queue.isWaiting && queue.sending.length === 0 && slots.isFree(node);
-  };
-  return (topic: string): number => {
-    // Batches get large when records that wait, wait together.
-    const last = filling.get(topic);
-    if (last?.isWaiting && last.hasRoom && isHealthy(last)) return last.partition;
-    const count = cluster.partitionsOf(topic)?.length ?? 1;
-    const all = Array.from({ length: count }, (_, at) => queueOf(topic, (at + turn) % count));
-    turn = (turn + 1) % count;
-    const healthy = all.filter(isHealthy);
-    const fewest = (healthy.length > 0 ? healthy : all).reduce((best, queue) => (queue.octets < best.octets ? queue : best));
-    const chosen = healthy.find(isIdle) ?? fewest;
-    filling.set(topic, chosen);
-    return chosen.partition;
-  };
 }
 
 /** What all appends have in common: the room they take, and that each ends once. */
@@ -206,7 +113,13 @@ export class Writer {
     this.#cluster = cluster;
     this.#options = options;
     this.#slots = new Slots(options.connectionsPerBroker);
-    this.#choose = createChoice(cluster, this.#slots, (topic, partition) => this.#queueOf(topic, partition));
+    this.#choose = createChoice({
+      cluster,
+      slots: this.#slots,
+      queueOf: (topic, partition) => this.#queueOf(topic, partition),
+      nowMs: () => performance.now(),
+      chance: Math.random,
+    });
     cluster.refreshed.add(this.#pumpAll);
   }
 
