@@ -6,6 +6,7 @@ import { createRecipientRoom, type RecipientRoom } from './limits/recipient-room
 import { createRelayNetworks, type RelayNetworks } from './limits/relay-networks.ts';
 import { Unacknowledged } from './limits/unacknowledged.ts';
 import { createQuota, type Quota } from './limits/windows.ts';
+import { type Blocks, createBlocks } from './message/blocks.ts';
 import { createMeters, type Meters } from './meters.ts';
 import { createRecipientCheck, type RecipientCheck } from './session/recipient-check.ts';
 
@@ -19,6 +20,7 @@ export interface Core extends Pick<IngressDeps, 'clock' | 'logger' | 'tracing' |
   /** Of balancers. */
   readonly isProxy: RelayNetworks;
   readonly unacknowledged: Unacknowledged;
+  readonly blocks: Blocks;
   readonly recipientRoom: RecipientRoom;
   readonly quota: Quota;
   readonly guesses: Guesses;
@@ -51,6 +53,7 @@ export function createCore(deps: IngressDeps): Core {
     relayNetwork: createRelayNetworks(config.relayNetworks),
     isProxy: createRelayNetworks(config.proxyNetworks),
     unacknowledged,
+    blocks: createBlocks(),
     recipientRoom,
     quota: createQuota({ ...config, nowMs }),
     guesses: createGuesses({ ...config, nowMs }),

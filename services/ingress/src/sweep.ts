@@ -34,6 +34,7 @@ export function startSweep(core: Core, sessions: () => readonly IngressConnectio
     for (const session of sessions()) enforceDeadlines(core, session);
     core.isLate = lag.max / 1e6 > core.config.maxEventLoopLagMs;
     lag.reset();
+    core.blocks.trim();
     cancel = core.clock.after(core.config.sweepMs, sweep);
   };
   cancel = core.clock.after(core.config.sweepMs, sweep);

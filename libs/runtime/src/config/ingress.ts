@@ -59,7 +59,7 @@ export const ingressSchema = z.strictObject({
   messagesPerHour: count.default(500).describe('Messages per account and hour; more get 451 4.7.1. 0: no limit.'),
   recipientsPerHour: count.default(2000).describe('Recipients per account and hour; more get 451 4.7.1. 0: no limit.'),
   maxUnacknowledgedOctets: octets
-    .default(64 * 1024 ** 2)
+    .default(128 * 1024 ** 2)
     .describe(
       'Octets of messages not yet durable; above it no message is read on and new connections get 421 4.3.2. At least maxMessageOctets counts.',
     ),

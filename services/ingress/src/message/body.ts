@@ -1,9 +1,12 @@
 import type { Holding } from '../limits/unacknowledged.ts';
+import { BLOCK_OCTETS, type Blocks } from './blocks.ts';
 
 /** Smaller pieces are copied together: a Buffer object for each octet would cost a hundred times the octet. */
 const SMALL_OCTETS = 4096;
 const MIN_SLAB_OCTETS = 1024;
 const MAX_SLAB_OCTETS = 16_384;
+/** What a message has beyond goes into borrowed blocks: it wastes no more of them than it has. */
+const LARGE_OCTETS = BLOCK_OCTETS;
 /** Room that `content` leaves in front of the octets for the fields we add. */
 export const HEADROOM_OCTETS = 1024;
 
@@ -18,10 +21,15 @@ export class Body {
   private pieces: Buffer[] = [];
   private slab: Buffer | undefined;
   private slabUsed = 0;
+  private readonly lender: Blocks;
+  private blocks: Buffer[] = [];
+  /** What is free of the last block. */
+  private free: Buffer | undefined;
 
-  constructor(maxOctets: number, openHolding: (drop: () => void) => Holding) {
-    this.maxOctets = maxOctets;
-    this.holding = openHolding(() => this.lose('noRoom'));
+  constructor(o: { readonly maxOctets: number; readonly blocks: Blocks; readonly openHolding: (drop: () => void) => Holding }) {
+    this.maxOctets = o.maxOctets;
+    this.lender = o.blocks;
+    this.holding = o.openHolding(() => this.lose('noRoom'));
   }
 
   push(piece: Buffer): void {
@@ -31,7 +39,8 @@ export class Body {
       this.lose('tooLarge');
       return;
     }
-    if (piece.length >= SMALL_OCTETS) {
+    if (this.octets > LARGE_OCTETS) this.copyToBlocks(piece);
+    else if (piece.length >= SMALL_OCTETS) {
       this.endSlab();
       this.pieces.push(piece);
     } else this.copy(piece);
@@ -42,11 +51,14 @@ export class Body {
     this.holding.complete();
   }
 
-  /** Forgets the content and gives the memory back. */
+  /** Forgets the content and gives the memory back, also what `assemble` gave of it. */
   release(): void {
     this.pieces = [];
     this.slab = undefined;
     this.slabUsed = 0;
+    this.free = undefined;
+    this.lender.giveBack(this.blocks);
+    this.blocks = [];
     this.holding.release();
   }
 
@@ -72,6 +84,20 @@ export class Body {
   private lose(why: 'tooLarge' | 'noRoom'): void {
     this.lost = why;
     this.release();
+  }
+
+  private copyToBlocks(piece: Buffer): void {
+    this.endSlab();
+    for (let at = 0; at < piece.length; ) {
+      if (this.free === undefined || this.free.length === 0) {
+        this.free = this.lender.take();
+        this.blocks.push(this.free);
+      }
+      const copied = piece.copy(this.free, 0, at);
+      this.pieces.push(this.free.subarray(0, copied));
+      this.free = this.free.subarray(copied);
+      at += copied;
+    }
   }
 
   private copy(piece: Buffer): void {

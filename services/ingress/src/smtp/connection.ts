@@ -247,7 +247,8 @@ export class IngressConnection extends SMTPConnection {
 
   private startData(): void {
     if (!(this._parser instanceof IngressStream)) return;
-    this.body = new Body(this.core.config.maxMessageOctets, (drop) => this.core.unacknowledged.open(drop));
+    const { config, blocks, unacknowledged } = this.core;
+    this.body = new Body({ maxOctets: config.maxMessageOctets, blocks, openHolding: (drop) => unacknowledged.open(drop) });
     this._parser.input.startBody(this.body);
     this.answer(START_DATA);
     this.wait('data');
