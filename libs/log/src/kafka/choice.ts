@@ -12,13 +12,13 @@ export interface ChoiceDeps {
 }
 
 /** Records that wait for one call before another broker is asked as well. */
-const TOGETHER_RECORDS = 16;
+const TOGETHER_RECORDS = 64;
 /** How long one partition takes what may go to any. */
 const TURN_MS = 250;
 
 /**
  * Which partition a record goes to that may go to any. Records that come while a call is on its way wait together for the next
- * one, since a call costs the brokers about as much for one record as for twenty; who would be one too many goes to a broker
+ * one, since a call costs the brokers about as much for one record as for dozens; who would be one too many goes to a broker
  * that is idle. From time to time another partition gets its turn, so that all get their share.
  */
 export function createChoice({ cluster, slots, queueOf, nowMs: clock, chance }: ChoiceDeps): (topic: string) => number {
