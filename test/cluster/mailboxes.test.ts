@@ -65,6 +65,22 @@ if (!isExisting && hasBrokers('mailboxes that are shared')) {
     }
   });
 
+  test('a mailbox process whose server is away is not ready, says why, and is ready again when it is back', {
+    timeout: 60_000,
+  }, async () => {
+    const { addresses } = cluster.one('mailbox-1');
+    const readiness = async () => {
+      const answer = await fetch(`http://${addresses.metrics}/readyz`);
+      return { isReady: answer.ok, text: await answer.text() };
+    };
+    assert.ok((await readiness()).isReady);
+    await server.end('SIGQUIT');
+    const told = await until(async () => ((found) => (found.isReady ? undefined : found))(await readiness()), 20_000);
+    assert.match(told.text, /PostgreSQL does not answer/);
+    await server.start();
+    await until(async () => ((await readiness()).isReady ? true : undefined), 20_000);
+  });
+
   test('an older file of mailboxes is not left behind unseen', async () => {
     const { folder: other, remove: removeOther } = await makeFolder();
     const one = await startAngarium(other);

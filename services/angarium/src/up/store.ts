@@ -1,11 +1,42 @@
 import { randomUUID } from 'node:crypto';
-import { createMailbox, type MailboxService, nameStore } from '@angarium/mailbox';
+import { createMailbox, type MailboxDatabase, type MailboxService, nameStore } from '@angarium/mailbox';
 import type { Directory } from '@angarium/rpc';
 import { openBlobs } from './blobs.ts';
 import { openMailboxDatabase } from './database.ts';
 import type { Base } from './deps.ts';
 import { folderName } from './owner.ts';
 import type { Parts } from './shutdown.ts';
+
+/** How often the server is looked at. */
+const LOOK_MS = 2000;
+
+/** A process that cannot reach its server says so: mail and clients go to one that can. */
+function watchServer({ clock, logger }: Base, parts: Parts, database: MailboxDatabase): () => readonly string[] {
+  let problem = '';
+  let isOver = false;
+  let callOff = () => {};
+  const look = async (): Promise<void> => {
+    const before = problem;
+    try {
+      await database.db.selectNoFrom((make) => make.val(1).as('one')).execute();
+      problem = '';
+    } catch (error) {
+      problem = `mailbox: PostgreSQL does not answer: ${error instanceof Error ? error.message : String(error)}`;
+    }
+    if (problem !== '' && before === '') logger.error({ reason: problem }, 'mailbox.database.away');
+    if (problem === '' && before !== '') logger.info({}, 'mailbox.database.back');
+    plan();
+  };
+  const plan = () => {
+    if (!isOver) callOff = clock.after(LOOK_MS, () => void look());
+  };
+  plan();
+  parts.add('mailbox database watch', async () => {
+    isOver = true;
+    callOff();
+  });
+  return () => (problem === '' ? [] : [problem]);
+}
 
 /** The mailbox service over its database and blobs, started. */
 export async function startMailbox(base: Base, directory: Directory, parts: Parts): Promise<MailboxService> {
@@ -17,8 +48,9 @@ export async function startMailbox(base: Base, directory: Directory, parts: Part
   const name = storeEngine === 'postgres' ? await nameStore(database, `mailbox database ${randomUUID()}`) : await folderName(folder);
   const owner = { use: 'mail', name } as const;
   const opened = await openBlobs(base, parts, { folder: isShared ? blobFolder : `${folder}/mail`, isShared, owner });
+  const server = storeEngine === 'postgres' ? watchServer(base, parts, database) : () => [];
   const mailbox = createMailbox({ ...base, database, blobs: opened.blobs, directory });
   await mailbox.start();
   parts.add('mailbox', () => mailbox.stop());
-  return { ...mailbox, notReady: () => [...opened.notReady(), ...mailbox.notReady()] };
+  return { ...mailbox, notReady: () => [...opened.notReady(), ...server(), ...mailbox.notReady()] };
 }
