@@ -106,7 +106,7 @@ const valuesSchema = z.strictObject({
   networkPolicy: z.strictObject({ enabled: z.boolean(), metricsFrom: objects, extraEgressPorts: z.array(port) }),
   monitoring: z.strictObject({
     podMonitor: z.strictObject({ enabled: z.boolean(), interval: z.string().regex(/^\d+(ms|s|m)$/), labels: texts }),
-    rules: z.strictObject({ enabled: z.boolean(), labels: texts }),
+    rules: z.strictObject({ enabled: z.boolean(), labels: texts, runbookBase: z.string() }),
     dashboards: z.strictObject({ enabled: z.boolean(), labels: texts, annotations: texts }),
   }),
   extraObjects: objects,

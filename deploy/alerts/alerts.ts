@@ -19,20 +19,25 @@ export interface Alert {
   readonly at?: string;
 }
 
+/** Clusters that one Prometheus watches ring each for itself; where nothing says which is which, they are one. */
+const CLUSTER = 'namespace';
+const by = (how: 'sum' | 'min' | 'max', value: string, ...labels: readonly string[]): string =>
+  `${how} by (${[CLUSTER, ...labels].join(', ')}) (${value})`;
+
 const OURS = 'reason=~"directory|log|full|overload"';
 /** Share of messages that clients could not hand over for a reason of ours. */
 const refusedShare = (window: string) => {
-  const refused = `sum(rate(angarium_ingress_refusals_total{${OURS}}[${window}]))`;
-  return `${refused} / (${refused} + sum(rate(angarium_ingress_messages_total[${window}])))`;
+  const refused = by('sum', `rate(angarium_ingress_refusals_total{${OURS}}[${window}])`);
+  return `${refused} / (${refused} + ${by('sum', `rate(angarium_ingress_messages_total[${window}])`)})`;
 };
 /** Share of first attempts that came later than 30 s. */
 const lateShare = (window: string) => {
-  const all = `sum(rate(angarium_delivery_first_attempt_seconds_count[${window}]))`;
-  return `1 - sum(rate(angarium_delivery_first_attempt_seconds_bucket{le="30"}[${window}])) / ${all}`;
+  const all = by('sum', `rate(angarium_delivery_first_attempt_seconds_count[${window}])`);
+  return `1 - ${by('sum', `rate(angarium_delivery_first_attempt_seconds_bucket{le="30"}[${window}])`)} / ${all}`;
 };
 const [ACCEPT_BUDGET, ATTEMPT_BUDGET] = [0.001, 0.01];
 const bounced = (window: string) =>
-  `sum by (provider) (rate(angarium_delivery_provider_attempts_total{result="bounced"}[${window}])) / sum by (provider) (rate(angarium_delivery_provider_attempts_total[${window}]))`;
+  `${by('sum', `rate(angarium_delivery_provider_attempts_total{result="bounced"}[${window}])`, 'provider')} / ${by('sum', `rate(angarium_delivery_provider_attempts_total[${window}])`, 'provider')}`;
 
 const steady = (perMinute: number) => `0+${perMinute}x600`;
 const accepting = 'angarium_ingress_messages_total{listener="mx",tls="yes"}';
@@ -123,7 +128,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumMailStuck',
-    conditions: [['max(angarium_delivery_useful_oldest_seconds)', '>', 900]],
+    conditions: [[by('max', 'angarium_delivery_useful_oldest_seconds'), '>', 900]],
     for: '5m',
     severity: 'page',
     summary: 'Mail that nothing holds back has been due for a quarter of an hour.',
@@ -141,8 +146,21 @@ export const ALERTS: readonly Alert[] = [
     silent: { angarium_delivery_useful_oldest_seconds: '800x600' },
   },
   {
+    name: 'AngariumMailAstray',
+    conditions: [[by('max', 'angarium_delivery_recipients_astray'), '>', 0]],
+    for: '1m',
+    severity: 'page',
+    summary: 'Mail is queued that its worker would never try.',
+    means:
+      'A worker has recipients in its lanes that wait at no site, are not under way and not set aside: a defect of ours. Nothing is lost, and nothing moves.',
+    look: ['Log lines `delivery.recipients.astray`: which worker?', `${WHY}: entries without a gate are the ones.`],
+    act: ['Restart that worker: whoever owns its lanes next builds the queue anew from the log.', 'Report it, with the log of the worker.'],
+    rings: { angarium_delivery_recipients_astray: '1x600' },
+    silent: { angarium_delivery_recipients_astray: '0x600' },
+  },
+  {
     name: 'AngariumCountDiffers',
-    conditions: [['max(abs(angarium_accounting_difference_recipients))', '>', 0]],
+    conditions: [[by('max', 'abs(angarium_accounting_difference_recipients)'), '>', 0]],
     for: '5m',
     severity: 'page',
     summary: 'The count of recipients does not close: mail may be missing.',
@@ -161,7 +179,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumLanesWithoutOwner',
-    conditions: [['min(angarium_delivery_lanes_unowned)', '>', 0]],
+    conditions: [[by('min', 'angarium_delivery_lanes_unowned'), '>', 0]],
     for: '1m',
     severity: 'page',
     summary: 'Lanes have had no owner for a minute: their mail is not delivered.',
@@ -172,12 +190,17 @@ export const ALERTS: readonly Alert[] = [
       'More delivery workers, or a larger delivery.recipientBudget with the memory for it.',
       'A lane whose record cannot be read: see AngariumLaneHalted.',
     ],
-    rings: { 'angarium_delivery_lanes_unowned{instance="a"}': '2x600', 'angarium_delivery_lanes_unowned{instance="b"}': '2x600' },
+    rings: {
+      'angarium_delivery_lanes_unowned{instance="a",namespace="one"}': '2x600',
+      'angarium_delivery_lanes_unowned{instance="b",namespace="one"}': '2x600',
+      'angarium_delivery_lanes_unowned{instance="a",namespace="other"}': '0x600',
+    },
+    labels: { namespace: 'one' },
     silent: { 'angarium_delivery_lanes_unowned{instance="a"}': '2x600', 'angarium_delivery_lanes_unowned{instance="b"}': '0x600' },
   },
   {
     name: 'AngariumLaneHalted',
-    conditions: [['sum(angarium_delivery_lanes_halted)', '>', 0]],
+    conditions: [[by('sum', 'angarium_delivery_lanes_halted'), '>', 0]],
     for: '1m',
     severity: 'page',
     summary: 'A lane stands still: a record of it cannot be read.',
@@ -193,7 +216,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumDeadLetters',
-    conditions: [['sum(increase(angarium_routing_dead_total[30m]))', '>', 0]],
+    conditions: [[by('sum', 'increase(angarium_routing_dead_total[30m])'), '>', 0]],
     for: '0m',
     severity: 'ticket',
     summary: 'Accepted messages could not be routed; each has a reference in mail.dead.',
@@ -205,7 +228,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumRoutingHalted',
-    conditions: [['max(angarium_routing_halted_partitions)', '>', 0]],
+    conditions: [[by('max', 'angarium_routing_halted_partitions'), '>', 0]],
     for: '1m',
     severity: 'page',
     summary: 'A partition of accepted mail stands still: records are missing.',
@@ -220,7 +243,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumAppendsFail',
-    conditions: [['sum(rate(angarium_log_appends_failed_total{reason!="closed"}[5m]))', '>', 0]],
+    conditions: [[by('sum', 'rate(angarium_log_appends_failed_total{reason!="closed"}[5m])'), '>', 0]],
     for: '5m',
     severity: 'page',
     summary: 'Appends to the log fail: mail is answered with 4yz and outcomes wait.',
@@ -235,7 +258,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumOwnTrouble',
-    conditions: [['sum by (fault) (rate(angarium_delivery_own_faults_total[10m]))', '>', 0.1]],
+    conditions: [[by('sum', 'rate(angarium_delivery_own_faults_total[10m])', 'fault'), '>', 0.1]],
     for: '10m',
     severity: 'ticket',
     summary: 'Delivery is held up by a part of ours: resolver, blob store, mailbox or log.',
@@ -252,7 +275,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumCertificateExpires',
-    conditions: [['min by (listener) (angarium_tls_certificate_expiry_seconds)', '<', 14 * 86_400]],
+    conditions: [[by('min', 'angarium_tls_certificate_expiry_seconds', 'listener'), '<', 14 * 86_400]],
     for: '1h',
     severity: 'ticket',
     summary: 'A certificate expires within two weeks.',
@@ -265,7 +288,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumDiskFills',
-    conditions: [['min by (instance, folder) (angarium_disk_free_octets / angarium_disk_size_octets)', '<', 0.15]],
+    conditions: [[by('min', 'angarium_disk_free_octets / angarium_disk_size_octets', 'instance', 'folder'), '<', 0.15]],
     for: '10m',
     severity: 'page',
     summary: 'A disk is nearly full: below a tenth new mail is refused.',
@@ -315,7 +338,7 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'AngariumEventLoopLate',
-    conditions: [['max by (instance) (nodejs_eventloop_lag_p99_seconds)', '>', 0.5]],
+    conditions: [[by('max', 'nodejs_eventloop_lag_p99_seconds', 'instance'), '>', 0.5]],
     for: '5m',
     severity: 'ticket',
     summary: 'A process does not get round: its event loop is half a second late.',

@@ -31,6 +31,12 @@ export const QUEUE: Dashboard = {
           ],
         },
         {
+          title: 'Astray',
+          description: 'Recipients that their worker would never try. It is 0, or that worker has a defect and must be restarted.',
+          unit: 'short',
+          queries: [query(max('angarium_delivery_recipients_astray'), 'recipients')],
+        },
+        {
           title: 'Dead and throttled sites',
           description: 'Destinations that cannot be reached, or asked to come more slowly.',
           unit: 'short',

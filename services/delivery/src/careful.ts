@@ -14,6 +14,8 @@ export interface Care {
   /** Runs an attempt, alone and announced where its lane must be careful. Undefined: not made, the lane is ours no more. */
   run<T>(lane: Lane, message: LiveMessage, attempt: () => Promise<T>): Promise<T | undefined>;
   isSetAside(message: LiveMessage): boolean;
+  /** Recipients of the messages that are set aside. */
+  recipientsSetAside(): number;
   /** The lane is ours no more. */
   forget(lane: Lane): void;
   /** An operator wants it tried all the same, or it is no more. */
@@ -27,7 +29,8 @@ const YOUNG_MS = 60_000;
 export function createCare({ clock, logger }: DeliveryDeps): Care {
   /** Careful lanes, and when that is over. */
   const careful = new Map<Lane, Promise<void>>();
-  const setAside = new Set<string>();
+  /** By message: where it is. */
+  const setAside = new Map<string, { readonly lane: Lane; readonly queueId: string }>();
   const ends = new Map<Lane, () => void>();
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -46,7 +49,7 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
       for (const [queueId, { owners }] of suspects) {
         const message = messages.get(queueId);
         if (message === undefined || owners < OWNERS) continue;
-        setAside.add(messageKey(message));
+        setAside.set(messageKey(message), { lane, queueId });
         const cure = 'look at the message; flush it to try it again, or delete it';
         logger.error({ queueId, lane: lane.number, owners, cure }, 'delivery.message.set_aside');
       }
@@ -74,6 +77,8 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
       turn = mine.catch(() => {});
       return mine;
     },
+    recipientsSetAside: () =>
+      [...setAside.values()].reduce((sum, { lane, queueId }) => sum + (lane.fold.messages.get(queueId)?.recipients.size ?? 0), 0),
     isSetAside: (message) => setAside.has(messageKey(message)),
     release: (message) => void setAside.delete(messageKey(message)),
   };

@@ -30,6 +30,7 @@ const QUEUE_GAUGES = {
     labels: { age: AGES },
   },
   oldestReady: gauge('oldest_ready_age_seconds', 'How long the recipient waits that is ready longest, as of the last round.'),
+  astray: gauge('recipients_astray', 'Recipients that are queued and that nothing would ever try, in two rounds in a row: 0, or a defect.'),
   oldestDue: gauge('oldest_due_seconds', 'How long the recipient is due that is due longest; 0: none is. As of the last round.'),
 } as const satisfies MetricTable;
 
@@ -95,6 +96,7 @@ function exportQueue({ lanes, deps }: Core, upkeep: Upkeep): void {
       [recipients('suspended')(), { state: 'suspended' }],
     ],
     ages: () => AGES.map((age, at) => [upkeep.seen?.ages[at] ?? 0, { age }] as const),
+    astray: () => upkeep.seen?.astray ?? 0,
     oldestReady,
     oldestDue: oldestReady,
   });

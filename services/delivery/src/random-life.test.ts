@@ -138,6 +138,7 @@ test(`in ${SEEDS} random lives with kills, faults and second copies every recipi
     const ends = endsOf(world);
     for (const one of life.sent) assert.equal(ends.get(one)?.size, 1, `seed ${seed}: ${one} ended as ${[...(ends.get(one) ?? [])]}`);
     assert.equal(ends.size, life.sent.length, `seed ${seed}`);
+    assert.ok(!world.lines.some(({ event }) => event === 'delivery.recipients.astray'), `seed ${seed}: astray`);
     await world.stop();
   }
 });

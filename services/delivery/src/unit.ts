@@ -80,6 +80,8 @@ export interface Units {
   open(number: number): DeliveryUnit | undefined;
   /** Recipients that it was made of, or left with. */
   size(number: number): number;
+  /** Recipients of units that are away. */
+  readonly recipientsAway: number;
   /** Leaves it some of its recipients. */
   keep(number: number, recipients: readonly LiveRecipient[]): void;
   /** It waits no more. The number is free, but for one that is away. */
@@ -246,7 +248,10 @@ export function createUnits(config: NotifyConfig): Units {
   const numbers = createNumbers(columns, lanes);
   const { addresses, keep, open } = createContent(columns, lanes, config);
   const notes = new Map<number, string>();
+  let recipientsAway = 0;
 
+  const size = (number: number): number => addresses.get(number)?.length ?? 1;
+  const awaySize = (number: number): number => (at(columns.state, number) === AWAY ? size(number) : 0);
   const release = (number: number): void => {
     addresses.delete(number);
     notes.delete(number);
@@ -254,8 +259,15 @@ export function createUnits(config: NotifyConfig): Units {
   };
   return {
     open,
-    size: (number) => addresses.get(number)?.length ?? 1,
-    keep,
+    size,
+    get recipientsAway() {
+      return recipientsAway;
+    },
+    keep(number, recipients) {
+      recipientsAway -= awaySize(number);
+      keep(number, recipients);
+      recipientsAway += awaySize(number);
+    },
     create(lane, recipients) {
       const [first] = recipients;
       if (first === undefined) throw new RangeError('a unit without recipients');
@@ -268,16 +280,19 @@ export function createUnits(config: NotifyConfig): Units {
       const state = at(columns.state, number);
       if (state === FREE || state === ENDED) return;
       lists.unlink(number);
+      recipientsAway -= awaySize(number);
       if (state === AWAY) columns.state[number] = ENDED;
       else release(number);
     },
     leave(number) {
       columns.state[number] = AWAY;
+      recipientsAway += size(number);
       return open(number);
     },
     back(number) {
       const hasEnded = at(columns.state, number) === ENDED;
       const unit = hasEnded ? undefined : open(number);
+      recipientsAway -= awaySize(number);
       columns.state[number] = HERE;
       if (!hasEnded && unit === undefined) lists.unlink(number);
       if (unit === undefined) release(number);

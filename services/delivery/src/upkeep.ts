@@ -1,5 +1,6 @@
 import type { Projection } from './accounting/projection.ts';
 import { countAges } from './ages.ts';
+import { countAstray } from './astray.ts';
 import type { Control } from './control/control.ts';
 import type { Core } from './core.ts';
 import type { Lane } from './lane/lane.ts';
@@ -26,6 +27,10 @@ export interface Seen {
   readonly ages: readonly number[];
   /** Records between watermark and tail, the largest over the lanes. Cost: a pass over all that is remembered as finished. */
   readonly lagRecords: number;
+  /** Recipients that nothing here would ever try, now. */
+  readonly astrayNow: number;
+  /** The same in this round and the one before. */
+  readonly astray: number;
 }
 
 /** Each part for itself: what one cannot do now is tried again in the next round. */
@@ -47,10 +52,12 @@ async function tendLanes(core: Core, projection: Projection, ownership: Ownershi
     if (lane.state === 'live') await moveOldest(core, lane, await trimLane(core, lane, { low, trimmable: ownership.trimmable(lane) }));
 }
 
-function look(core: Core): Seen {
+function look(core: Core, before: Seen | undefined): Seen {
   const live = core.lanes.filter(({ state }) => state === 'live');
   const lagRecords = Math.max(0, ...live.map(({ fold }) => fold.position - fold.watermark()));
-  return { census: takeCensus(core), ages: countAges(core), lagRecords };
+  const census = takeCensus(core);
+  const astrayNow = countAstray(core, census);
+  return { census, ages: countAges(core), lagRecords, astrayNow, astray: Math.min(astrayNow, before?.astrayNow ?? 0) };
 }
 
 /** What one worker does for all is done by the owner of lane 0. */
@@ -84,7 +91,8 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
   let seen: Seen | undefined;
 
   const tend = async (): Promise<void> => {
-    seen = look(core);
+    seen = look(core, seen);
+    if (seen.astray > 0) core.deps.logger.error({ recipients: seen.astray, cure: 'restart this worker' }, 'delivery.recipients.astray');
     await attempt(core, 'accounting', () => projection.keep());
     audit();
     if (!isStopped && isFirst(core)) await attempt(core, 'log', () => control.tend());
@@ -104,7 +112,7 @@ export function createUpkeep(core: Core, { projection, control, ownership }: Upk
   };
   return {
     start() {
-      seen = look(core);
+      seen = look(core, seen);
       next();
     },
     async stop() {
