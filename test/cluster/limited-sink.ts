@@ -7,6 +7,8 @@ export interface LimitedSink {
   readonly port: number;
   /** Most connections that were open at one moment, and most MAIL commands within any `windowMs`. */
   readonly peak: { readonly connections: number; readonly messages: number };
+  /** The peak is that of what comes from now on, and of the connections that are open. */
+  forgetPeak(): void;
   /** By the id that the load gave it: how often each message came. */
   readonly copies: ReadonlyMap<string, number>;
   open(): number;
@@ -85,6 +87,10 @@ export async function startLimitedSink(windowMs: number): Promise<LimitedSink> {
   return {
     port: (server.address() as AddressInfo).port,
     peak,
+    forgetPeak: () => {
+      mailMs = [];
+      Object.assign(peak, { connections: sockets.size, messages: 0 });
+    },
     copies,
     open: () => sockets.size,
     close: async () => {

@@ -139,6 +139,14 @@ test('the queue says what waits and why, and obeys flush, suspend, resume and de
   assert.equal(count.discarded, 1);
 });
 
+test('limits are listed, and an order about one that the configuration does not name is refused', async () => {
+  assert.match(await ok('limits'), /^LIMIT +CONNECTIONS +MESSAGES/);
+  assert.match(await refused('limits', 'set', 'big', '--connections', '2'), /delivery\.limits names no big; it names none/);
+  assert.match(await refused('limits', 'reset', 'big'), /names no big/);
+  const { code, stderr } = await angarium.command(['limits', 'set', 'big', '--messages', 'many']);
+  assert.deepEqual([code, /a number of 1 or more/.test(stderr)], [1, true]);
+});
+
 test('the lanes of one machine are all its own, and say how far they are', async () => {
   const { lanes, workers } = JSON.parse(await ok('lanes', '--json'));
   assert.ok(lanes.length > 0 && lanes.every(({ state }: { state: string }) => state === 'live'));

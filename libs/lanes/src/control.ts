@@ -1,4 +1,4 @@
-import { ControlSnapshot, type Kind, type LaneTable, type Suspension } from '@angarium/records';
+import { ControlSnapshot, type Kind, type LaneTable, type LimitOrder, type Suspension } from '@angarium/records';
 
 /** State of `mail.control`: what everybody must know alike. */
 export interface ControlFold {
@@ -11,6 +11,8 @@ export interface ControlFold {
   readonly incarnation: number;
   /** Suspended scopes: "all", "domain:...", "site:...", "tenant:...". */
   readonly suspensions: ReadonlyMap<string, Suspension>;
+  /** Values that hold instead of the configured ones, by the names of limits. */
+  readonly limitOrders: ReadonlyMap<string, LimitOrder>;
   /** By version. Versions stay as long as `mail.in` may hold mail that is stamped with them. */
   readonly laneTables: ReadonlyMap<number, LaneTable>;
   /** The highest version: what new mail is stamped with. */
@@ -31,6 +33,7 @@ const isSame = (one: ControlSnapshot, other: ControlSnapshot) =>
 
 export function createControlFold(): ControlFold {
   const suspensions = new Map<string, Suspension>();
+  const limitOrders = new Map<string, LimitOrder>();
   const laneTables = new Map<number, LaneTable>();
   let incarnation = 0;
   let isEmpty = true;
@@ -40,10 +43,15 @@ export function createControlFold(): ControlFold {
     incarnation,
     laneTables: [...laneTables.values()].sort(byKey(({ version }) => version)),
     suspensions: [...suspensions.values()].sort(byKey(({ scope }) => scope)),
+    limitOrders: [...limitOrders.values()].sort(byKey(({ name }) => name)),
   });
   const suspend = (suspension: Suspension): void => {
     if (suspension.suspended) suspensions.set(suspension.scope, suspension);
     else suspensions.delete(suspension.scope);
+  };
+  const order = (limitOrder: LimitOrder): void => {
+    if (limitOrder.ordered) limitOrders.set(limitOrder.name, limitOrder);
+    else limitOrders.delete(limitOrder.name);
   };
   // A version is immutable: mail that is stamped with it must find the lanes of its first delivery.
   const addTable = (table: LaneTable): void => {
@@ -54,6 +62,7 @@ export function createControlFold(): ControlFold {
       incarnation = taken.incarnation;
       for (const table of taken.laneTables) addTable(table);
       for (const suspension of taken.suspensions) suspend(suspension);
+      for (const limitOrder of taken.limitOrders) order(limitOrder);
     }
     // One that was overtaken by another record on its way would lose that record.
     if (isSame(taken, snapshot())) watermark = offset;
@@ -61,6 +70,7 @@ export function createControlFold(): ControlFold {
 
   return {
     suspensions,
+    limitOrders,
     laneTables,
     get incarnation() {
       return incarnation;
@@ -75,6 +85,7 @@ export function createControlFold(): ControlFold {
     apply({ offset, kind }) {
       if (kind.$case === 'controlSnapshot') takeSnapshot(kind.value, offset);
       else if (kind.$case === 'suspension') suspend(kind.value);
+      else if (kind.$case === 'limitOrder') order(kind.value);
       else if (kind.$case === 'laneTable') addTable(kind.value);
       else if (kind.$case === 'logIncarnation') incarnation = Math.max(incarnation, kind.value.incarnation);
       else return;

@@ -36,10 +36,14 @@ import type {
   FlushRequest,
   FlushResponse,
   LanesResponse,
+  LimitsResponse,
   ListRequest,
   ListResponse,
+  ResetLimitRequest,
+  ResetLimitResponse,
   ResumeRequest,
   ResumeResponse,
+  SetLimitRequest,
   ShowRequest,
   ShowResponse,
   SummaryResponse,
@@ -91,6 +95,9 @@ export interface Queue {
   resume(request: ResumeRequest): Promise<ResumeResponse>;
   delete(request: DeleteRequest): Promise<DeleteResponse>;
   suspensions(): Promise<SuspensionsResponse>;
+  limits(): Promise<LimitsResponse>;
+  setLimit(request: SetLimitRequest): Promise<void>;
+  resetLimit(request: ResetLimitRequest): Promise<ResetLimitResponse>;
   summary(): Promise<SummaryResponse>;
   lanes(): Promise<LanesResponse>;
 }

@@ -4,6 +4,7 @@ export { type ConfigKey, configKeys } from './config/keys.ts';
 export { type ConfigError, formatConfigError, type LoadedConfig, loadConfig } from './config/load.ts';
 export { configReference } from './config/reference.ts';
 export { type Config, configSchema } from './config/schema.ts';
+export { durationMs } from './config/units.ts';
 export { type HealthOptions, serveHealth } from './health.ts';
 export { createLogger, type Logger, silentLogger } from './logger.ts';
 export { type MetricTable, metricsReference, registerGauges, registerMeters } from './metric-table.ts';

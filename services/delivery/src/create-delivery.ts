@@ -4,7 +4,7 @@ import type { Queue, Quota } from '@angarium/rpc';
 import type { Service } from '@angarium/runtime';
 import { exportAccounting } from './accounting/gauges.ts';
 import { createProjection, type Projection } from './accounting/projection.ts';
-import { createControl } from './control/control.ts';
+import { type Control, createControl } from './control/control.ts';
 import { type Core, createCore } from './core.ts';
 import type { DeliveryDeps } from './deps.ts';
 import { createDispatch, type Dispatch } from './dispatch.ts';
@@ -93,7 +93,8 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   const parts: Parts = { core, dispatch: createDispatch(core), notifier: createNotifier(core), projection: createProjection(core) };
   const { dispatch, notifier, projection } = parts;
   const { pump } = dispatch;
-  const control = createControl(deps, createSuspender(core, pump));
+  const onLimit = (name: string) => core.quota?.order(name, control.fold.limitOrders.get(name));
+  const control: Control = createControl(deps, { onSuspension: createSuspender(core, pump), onLimit });
   core.laneTableVersion = () => control.fold.laneTable?.version ?? 0;
   const { laneTableVersion } = core;
   const ownership = createOwnership(core, { projection, hooks: createHooks(parts), laneTableVersion, pump });

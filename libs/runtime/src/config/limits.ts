@@ -24,5 +24,5 @@ export const limitsSchema = z
   .refine((limits) => new Set(limits.map(({ name }) => name)).size === limits.length, 'two limits have one name')
   .default([])
   .describe(
-    'What receivers allow all workers together: a name, the hosts (MX hosts and smarthosts by name, by a domain above it, or by address), connections open at once, and messages that begin within any perMs (default 1s). The same for all workers. Hosts that no limit names have none.',
+    'What receivers allow all workers together: a name, the hosts (MX hosts and smarthosts by name, by a domain above it, or by address), connections open at once, and messages that begin within any perMs (default 1s). The same for all workers; `angarium limits set` gives a limit other values while they run. Hosts that no limit names have none.',
   );

@@ -17,15 +17,23 @@ const holds = ({ units }: Line): boolean => units.connections > 0 || units.messa
 const isWaiting = (line: Line, nowMs: number, { askMs }: QuotaTerms): boolean =>
   (line.wants.connections > 0 || line.wants.messages > 0) && (holds(line) || nowMs - line.heardMs < PATIENCE * askMs);
 
-/** Holders first: a turn is not broken. Then the oldest mail, of those that had no turn just now. */
+/**
+ * Holders first: a turn is not broken, and of those that are too many since the limit was lowered, the same ones stay whoever asks.
+ * Then the oldest mail, of those that had no turn just now.
+ */
 function byTurn(nowMs: number, { turnMs }: QuotaTerms): (one: Line, other: Line) => number {
   const hadTurn = ({ servedMs }: Line): boolean => nowMs - servedMs < turnMs;
-  return (one, other) =>
-    Number(holds(other)) - Number(holds(one)) ||
-    Number(hadTurn(one)) - Number(hadTurn(other)) ||
-    other.oldestMs - one.oldestMs ||
-    one.servedMs - other.servedMs ||
-    (one.from < other.from ? -1 : 1);
+  const byName = (one: Line, other: Line): number => (one.from < other.from ? -1 : 1);
+  return (one, other) => {
+    if (holds(one) && holds(other)) return byName(one, other);
+    return (
+      Number(holds(other)) - Number(holds(one)) ||
+      Number(hadTurn(one)) - Number(hadTurn(other)) ||
+      other.oldestMs - one.oldestMs ||
+      one.servedMs - other.servedMs ||
+      byName(one, other)
+    );
+  };
 }
 
 /** Units of what has no limit are not counted. */

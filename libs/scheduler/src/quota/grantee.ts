@@ -27,6 +27,8 @@ export interface Grantee {
   sent(key: string): void;
   /** MAIL was answered, or its connection is gone: once for each `sent`. */
   counted(key: string, now: Instant): void;
+  /** The limit has other values: the granter is asked at once, and some times more, since it may learn of them later. */
+  hurry(key: string, now: Instant): void;
   /** Every 100 ms. */
   tick(now: Instant): readonly GranteeAction[];
   answered(answer: GrantAnswer, request: GrantRequest, now: Instant): void;
@@ -42,6 +44,9 @@ export interface GranteeOptions {
   readonly limitOf: LimitOf;
   readonly terms?: Partial<QuotaTerms>;
 }
+
+/** Within it all workers know a change of a limit. */
+const HURRY_MS = 1500;
 
 interface State {
   readonly incarnation: string;
@@ -101,7 +106,8 @@ function answered(state: State, { answer, request, now }: { answer: GrantAnswer;
   holding.asking = undefined;
   if (answer !== 'elsewhere') holdings.take(holding, answer, { askedAt, now });
   const pauseMs = holdings.pauseMs(holding, state.limitOf(holding.key), { now, terms: state.terms });
-  holding.askAtMs = now.monotonicMs + (answer === 'elsewhere' ? state.terms.askMs : pauseMs);
+  const isHurried = answer === 'elsewhere' || now.monotonicMs < holding.hurriedUntilMs;
+  holding.askAtMs = now.monotonicMs + (isHurried ? Math.min(state.terms.askMs, pauseMs) : pauseMs);
 }
 
 function held(state: State, key: string, now: Instant): Omit<Held, 'surrender'> {
@@ -153,6 +159,10 @@ export function createGrantee({ incarnation, limitOf, terms }: GranteeOptions): 
     counted(key, now) {
       if (limitOf(key) === undefined) return;
       holdingOf(state, key).window.counted(windowMs(limitOf(key)), now.monotonicMs);
+    },
+    hurry(key, now) {
+      const holding = state.holdings.get(key);
+      if (holding !== undefined) Object.assign(holding, { askAtMs: AT_ONCE, hurriedUntilMs: now.monotonicMs + HURRY_MS });
     },
     tick: (now) => [...state.holdings.values()].flatMap((holding) => tickHolding(state, holding, now)),
     answered: (answer, request, now) => answered(state, { answer, request, now }),

@@ -1,5 +1,5 @@
 import type { Grant } from './grant.ts';
-import { elapsedMs, type Instant, isNothing, type Limit, NOTHING, type QuotaTerms, type Units } from './limit.ts';
+import { elapsedMs, type Instant, isNothing, type Limit, NOTHING, type QuotaTerms, type Units, unitsOf } from './limit.ts';
 import { createSendWindow, type SendWindow } from './window.ts';
 
 /** Mail that is ready for a key. */
@@ -29,6 +29,8 @@ export interface Holding {
   returning: boolean;
   asking: { readonly sequence: number; readonly askedAt: Instant } | undefined;
   askAtMs: number;
+  /** Until then it asks often: the limit has changed. */
+  hurriedUntilMs: number;
 }
 
 export const AT_ONCE = Number.NEGATIVE_INFINITY;
@@ -47,6 +49,7 @@ export const createHolding = (key: string, marginMs: number): Holding => ({
   returning: false,
   asking: undefined,
   askAtMs: AT_ONCE,
+  hurriedUntilMs: AT_ONCE,
 });
 
 interface Moment {
@@ -58,15 +61,20 @@ export const hasExpired = ({ grantedAt }: Holding, { now, terms }: Moment): bool
 
 export const granted = (holding: Holding, moment: Moment): Units => (hasExpired(holding, moment) ? NOTHING : holding.units);
 
-/** Units that may be in use from now on. */
-function usable(holding: Holding, moment: Moment): Units {
-  const { connections, messages } = holding.returning ? NOTHING : granted(holding, moment);
-  return { connections: Math.min(connections, holding.target.connections), messages: Math.min(messages, holding.target.messages) };
+const least = (one: Units, other: Units): Units => ({
+  connections: Math.min(one.connections, other.connections),
+  messages: Math.min(one.messages, other.messages),
+});
+
+/** Units that may be in use from now on: of a limit that was lowered no more than it has now. */
+function usable(holding: Holding, limit: Limit | undefined, moment: Moment): Units {
+  const units = holding.returning ? NOTHING : granted(holding, moment);
+  return least(least(units, holding.target), limit === undefined ? units : unitsOf(limit));
 }
 
 /** The same, without end where there is no limit. */
 export function allowed(holding: Holding, limit: Limit, moment: Moment): Units {
-  const { connections, messages } = usable(holding, moment);
+  const { connections, messages } = usable(holding, limit, moment);
   const unlimited = connections > 0 || messages > 0 ? Number.POSITIVE_INFINITY : 0;
   return {
     connections: limit.connections === undefined ? unlimited : connections,
@@ -81,7 +89,7 @@ export const openUnits = ({ open }: Holding, limit: Limit | undefined): number =
 export function kept(holding: Holding, limit: Limit | undefined, moment: Moment): Units {
   const isDone = holding.demand.ready === 0;
   if (isDone && holding.open === 0) return NOTHING;
-  const { connections, messages } = usable(holding, moment);
+  const { connections, messages } = usable(holding, limit, moment);
   const all = granted(holding, moment);
   const open = openUnits(holding, limit);
   return {

@@ -106,6 +106,36 @@ test('who has nothing to send leaves all to the others', () => {
   assert.ok((counts[0] ?? 0) >= 0.8 * 10 * 20, counts.join(' '));
 });
 
+test('a limit that is changed is kept by all workers within two seconds, and used', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = new World(createChance(seed), LIMIT);
+    world.slowOneIn = Number.POSITIVE_INFINITY;
+    // Mail of one age: whoever asked last does not count as the one who waits longest.
+    for (const ageMs of seed % 2 === 0 ? [0, 10_000, 20_000, 30_000] : [0, 0, 0, 0]) world.join({ ready: 50_000, ageMs });
+    world.runTo(40_000);
+    const orders = [
+      { connections: 1, messages: 2 },
+      { connections: 6, messages: 40 },
+      { connections: 1, messages: 5 },
+    ];
+    for (const order of orders) {
+      world.order(order);
+      world.runTo(world.nowMs + 2_500);
+      const counts = sent(world, 20_000);
+      assert.ok(sum(counts) >= 0.5 * order.messages * 20, `seed ${seed}, ${order.messages} a second: ${counts.join(' ')}`);
+    }
+  }
+});
+
+test('a limit of connections alone, and one of messages alone, may become each other', () => {
+  const world = quiet(40_000);
+  for (const order of [{ connections: 3 }, { messages: 10 }, { connections: 2, messages: 10 }]) {
+    world.order(order);
+    world.runTo(world.nowMs + 2_500);
+    assert.ok(sum(sent(world, 20_000)) > 100);
+  }
+});
+
 test('a key without a limit asks nobody and may do everything', () => {
   const grantee = createGrantee({ incarnation: 'w1', limitOf: () => undefined });
   const now = { monotonicMs: 0, wallMs: 0 };

@@ -4,6 +4,7 @@ import { addConfigCommand } from './config.ts';
 import { addDirectoryCommands } from './directory.ts';
 import { addFolderCommands } from './folder.ts';
 import { addLanesCommand } from './lanes.ts';
+import { addLimitsCommand } from './limits.ts';
 import { addMetricsCommand } from './metrics.ts';
 import { addQueueCommand } from './queue.ts';
 import { addRoleCommands } from './role.ts';
@@ -35,6 +36,7 @@ export function createProgram(terminal: Terminal): Command {
   addTransportCommand(program, terminal);
   addQueueCommand(program, terminal);
   addLanesCommand(program, terminal);
+  addLimitsCommand(program, terminal);
   addFolderCommands(program, terminal);
   addTopicsCommand(program, terminal);
   addClusterCommand(program, terminal);

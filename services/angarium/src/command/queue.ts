@@ -1,7 +1,7 @@
 import { connectQueue, type Filter, type QueuedRecipient } from '@angarium/rpc';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withControl } from './control.ts';
-import { print } from './table.ts';
+import { instant, print } from './table.ts';
 import { CommandError, type Terminal } from './terminal.ts';
 
 const PAGE = 1000;
@@ -34,7 +34,6 @@ const filterOf = (options: Record<string, string | number | undefined>, queueId 
 });
 
 const isEmpty = (filter: Filter): boolean => Object.values(filter).every((value) => value === '' || value === 0);
-const instant = (ms: number): string => (ms === 0 ? '-' : new Date(ms).toISOString());
 const HEAD = ['QUEUE ID', 'ACCEPTED', 'FROM', 'TO', 'STATE', 'ATTEMPTS', 'NEXT', 'SITE', 'LAST REPLY'];
 const row = (one: QueuedRecipient): readonly string[] => [
   one.queueId,

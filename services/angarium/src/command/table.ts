@@ -23,3 +23,6 @@ export interface Listing<T> {
 export function print<T>(command: Command, { write }: Terminal, { values, head, row }: Listing<T>): void {
   write(command.opts().json ? `${JSON.stringify(values, null, 2)}\n` : formatTable(head, values.map(row)));
 }
+
+/** ISO 8601; 0 is no instant. */
+export const instant = (ms: number): string => (ms === 0 ? '-' : new Date(ms).toISOString());

@@ -1,12 +1,12 @@
 import { type ControlFold, createControlFold } from '@angarium/lanes';
 import { type LogRecord, OffsetGap } from '@angarium/log';
-import { decodeRecord, encodeRecord, type Suspension } from '@angarium/records';
+import { decodeRecord, encodeRecord, type Kind, type Suspension } from '@angarium/records';
 import type { DeliveryDeps } from '../deps.ts';
 import { createAwaiting } from '../log/awaiting.ts';
 import { type Following, followRecords, readRecords } from '../log/following.ts';
 import { backoffMs, crash, pause, reasonOf } from '../pause.ts';
 
-/** `mail.control` as delivery sees it: what is suspended, and the newest lane table. */
+/** `mail.control` as delivery sees it: what is suspended, the limits that were set, and the newest lane table. */
 export interface Control {
   readonly fold: ControlFold;
   /** Empty: all is well. */
@@ -21,30 +21,43 @@ export interface Control {
   /** Says in one record what many say, and gives those up. */
   tend(): Promise<void>;
   /** Resolves once it is in force here. */
-  append(suspension: Suspension): Promise<void>;
+  append(order: Extract<Kind, { $case: 'suspension' | 'limitOrder' }>): Promise<void>;
 }
 
 /** Records since the last snapshot at which another one is written. */
 const SNAPSHOT_EVERY = 1000;
 const AT = { topic: 'mail.control', partition: 0 } as const;
 
-/** Applies a record. Returns the suspensions that begin or end by it. */
-function applyRecord(fold: ControlFold, { offset, value }: LogRecord): readonly Suspension[] {
+/** What is in force from now on. */
+interface Changes {
+  /** That begin or end. */
+  readonly suspensions: readonly Suspension[];
+  /** Names of those that may have other values. */
+  readonly limits: readonly string[];
+}
+
+const NONE: Changes = { suspensions: [], limits: [] };
+
+/** Applies a record, and says what it changes. */
+function applyRecord(fold: ControlFold, { offset, value }: LogRecord): Changes {
   const decoded = decodeRecord(value);
   if (decoded.is === 'corrupt' || (decoded.is === 'unknown' && decoded.critical))
     throw new Error(`${AT.topic} offset ${offset} cannot be read by this release`);
-  if (decoded.is !== 'known') return [];
-  const before = new Set(fold.suspensions.keys());
+  if (decoded.is !== 'known') return NONE;
+  const before = { suspensions: new Map(fold.suspensions), limitOrders: new Map(fold.limitOrders) };
   fold.apply({ offset, kind: decoded.kind });
-  if (decoded.kind.$case === 'suspension') return [decoded.kind.value];
-  return [...fold.suspensions.values()].filter(({ scope }) => !before.has(scope));
+  if (decoded.kind.$case === 'suspension') return { ...NONE, suspensions: [decoded.kind.value] };
+  if (decoded.kind.$case === 'limitOrder') return { ...NONE, limits: [decoded.kind.value.name] };
+  return changesBetween(before, fold);
 }
 
-/** Suspensions that begin or end from one state to another. */
-function changesBetween(before: ControlFold, after: ControlFold): readonly Suspension[] {
+type State = Pick<ControlFold, 'suspensions' | 'limitOrders'>;
+
+function changesBetween(before: State, after: State): Changes {
   const begun = [...after.suspensions.values()].filter(({ scope }) => !before.suspensions.has(scope));
   const ended = [...before.suspensions.values()].filter(({ scope }) => !after.suspensions.has(scope));
-  return [...begun, ...ended.map((suspension) => ({ ...suspension, suspended: false }))];
+  const suspensions = [...begun, ...ended.map((suspension) => ({ ...suspension, suspended: false }))];
+  return { suspensions, limits: [...new Set([...before.limitOrders.keys(), ...after.limitOrders.keys()])] };
 }
 
 async function readAfresh(deps: DeliveryDeps, signal: AbortSignal): Promise<{ readonly fresh: ControlFold; readonly position: number }> {
@@ -83,8 +96,15 @@ async function followAnew(
   } while (isLost && !o.signal.aborted);
 }
 
-/** `onSuspension`: a scope is suspended, or no longer; also, before `start` resolves, for what the log already says. */
-export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Suspension) => void): Control {
+/** Called when something comes into force; also, before `start` resolves, for what the log already says. */
+export interface ControlHooks {
+  /** A scope is suspended, or no longer. */
+  onSuspension(suspension: Suspension): void;
+  /** A limit may have other values: see `fold`. */
+  onLimit(name: string): void;
+}
+
+export function createControl(deps: DeliveryDeps, { onSuspension, onLimit }: ControlHooks): Control {
   const { log, logger } = deps;
   let fold = createControlFold();
   const stopping = new AbortController();
@@ -93,10 +113,14 @@ export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Sus
   let trouble = '';
   let ended: Promise<void> = Promise.resolve();
 
+  const enforce = ({ suspensions, limits }: Changes): void => {
+    for (const suspension of suspensions) onSuspension(suspension);
+    for (const name of limits) onLimit(name);
+  };
   const apply = (records: readonly LogRecord[]): void => {
     trouble = '';
     for (const record of records) {
-      for (const suspension of applyRecord(fold, record)) onSuspension(suspension);
+      enforce(applyRecord(fold, record));
       awaiting.reached(record.offset + 1);
     }
   };
@@ -110,7 +134,7 @@ export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Sus
     const changes = changesBetween(fold, fresh);
     fold = fresh;
     trouble = '';
-    for (const change of changes) onSuspension(change);
+    enforce(changes);
     awaiting.reached(position);
     return position;
   };
@@ -140,7 +164,6 @@ export function createControl(deps: DeliveryDeps, onSuspension: (suspension: Sus
       }
       if (fold.watermark > low) await log.trim(AT.topic, AT.partition, fold.watermark);
     },
-    append: async (suspension) =>
-      awaiting.until(await log.append(AT.topic, AT.partition, [encodeRecord({ $case: 'suspension', value: suspension })])),
+    append: async (order) => awaiting.until(await log.append(AT.topic, AT.partition, [encodeRecord(order)])),
   };
 }

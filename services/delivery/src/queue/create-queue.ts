@@ -9,6 +9,7 @@ import type { Lane } from '../lane/lane.ts';
 import type { Ownership } from '../ownership/ownership.ts';
 import { reasonOf } from '../pause.ts';
 import { admit } from '../waiting.ts';
+import { createLimitOrders } from './limit-orders.ts';
 import { listPage } from './listing.ts';
 import { select } from './selection.ts';
 import { summarize } from './summary.ts';
@@ -96,9 +97,11 @@ export interface QueueParts {
 /** The queue, asked and told: what waits in the lanes of this process. */
 export function createQueue(core: Core, { control, ownership, pump }: QueueParts): Queue {
   const setSuspended = async (scope: string, suspended: boolean, reason: string) => {
-    await answered(control.append({ scope, suspended, reason, atMs: core.deps.clock.nowMs() }));
+    const value = { scope, suspended, reason, atMs: core.deps.clock.nowMs() };
+    await answered(control.append({ $case: 'suspension', value }));
   };
   return {
+    ...createLimitOrders(core, control, answered),
     list: async (request) => ({ ...listPage(core, request), recoveringLanes: ownership.recovering() }),
     async show({ queueId }) {
       if (queueId === '') throw new Refused('invalid', 'a queue id is wanted');

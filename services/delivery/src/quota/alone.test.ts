@@ -34,6 +34,53 @@ test('connections and messages per second of a limited site stay below its limit
   await world.stop();
 });
 
+test('a limit that is set holds from then on, over a restart, and until it is reset', async () => {
+  const world = createWorld({ limits: LIMITS });
+  const receiver = createReceiver({ clock: world.clock });
+  limit(world, 'big.test');
+  world.remote.hosts.set('big.test', receiver.host);
+  await world.start();
+  await world.enqueueAll(mails(400, 'big.test'));
+  const counted = async (ms: number): Promise<number> => {
+    const before = receiver.times.length;
+    await world.clock.pass(ms);
+    return receiver.times.length - before;
+  };
+  assert.ok((await counted(5_000)) >= 30);
+  await world.delivery.queue.setLimit({ name: 'big', values: { connections: 1, messages: 2, perMs: 1000 }, reason: 'they asked' });
+  await world.clock.pass(2_000);
+  Object.assign(receiver.peak, { connections: 0, messages: 0 });
+  const slow = await counted(10_000);
+  assert.ok(slow >= 15 && slow <= 21, `${slow}`);
+  assert.equal(receiver.peak.connections, 1);
+  const [status] = (await world.delivery.queue.limits()).limits;
+  assert.deepEqual([status?.configured?.messages, status?.ordered?.messages, status?.reason], [10, 2, 'they asked']);
+  await world.kill();
+  await world.start();
+  await world.clock.pass(5_000);
+  const restarted = await counted(10_000);
+  assert.ok(restarted >= 15 && restarted <= 21, `${restarted}`);
+  assert.deepEqual(await world.delivery.queue.resetLimit({ name: 'big' }), { wasSet: true });
+  await world.clock.pass(2_000);
+  assert.ok((await counted(5_000)) >= 30);
+  assert.deepEqual(await world.delivery.queue.resetLimit({ name: 'big' }), { wasSet: false });
+  await world.stop();
+});
+
+test('an order about a limit that cannot be kept is refused, and says why', async () => {
+  const world = createWorld({ limits: LIMITS });
+  await world.start();
+  const { queue } = world.delivery;
+  const set = (name: string, values: { connections?: number; messages?: number; perMs: number }) =>
+    queue.setLimit({ name, values: { connections: undefined, messages: undefined, ...values }, reason: '' });
+  await assert.rejects(set('small', { connections: 1, perMs: 1000 }), /delivery.limits names no small; it names big/);
+  await assert.rejects(set('big', { perMs: 1000 }), /connections, messages or both/);
+  await assert.rejects(set('big', { connections: 0, perMs: 1000 }), /suspend the site instead/);
+  await assert.rejects(set('big', { messages: 1, perMs: 0 }), /window of 0 ms/);
+  await assert.rejects(queue.resetLimit({ name: 'small' }), /names no small/);
+  await world.stop();
+});
+
 test('sites of one limit share it, each gets its turn, and mail for others does not wait', async () => {
   const world = createWorld({ limits: LIMITS });
   const { host, peak } = createReceiver({ clock: world.clock });

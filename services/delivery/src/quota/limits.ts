@@ -1,18 +1,28 @@
+import type { LimitOrder } from '@angarium/records';
 import type { Config } from '@angarium/runtime';
-import type { LimitOf } from '@angarium/scheduler';
+import type { Limit, LimitOf } from '@angarium/scheduler';
 
 type Rules = Config['delivery']['limits'];
 
-/** What the limits of the configuration say, by their names. */
-export const limitOfRules = (rules: Rules): LimitOf => {
-  const byName = new Map(
-    rules.map(({ name, connections, messages, perMs }) => [
-      name,
-      { perMs, ...(connections !== undefined && { connections }), ...(messages !== undefined && { messages }) },
-    ]),
-  );
-  return (name) => byName.get(name);
-};
+/** What there is no limit of is left out. */
+const valuesOf = ({ connections, messages, perMs }: Pick<LimitOrder, 'connections' | 'messages' | 'perMs'>): Limit => ({
+  perMs,
+  ...(connections !== undefined && { connections }),
+  ...(messages !== undefined && { messages }),
+});
+
+/** Limits by the names that the configuration gives them, with its values or those that were ordered. */
+export function createLimits(rules: Rules): { readonly limitOf: LimitOf; order(name: string, order: LimitOrder | undefined): void } {
+  const configured = new Map(rules.map((rule) => [rule.name, valuesOf(rule)]));
+  const ordered = new Map<string, Limit>();
+  return {
+    limitOf: (name) => (configured.has(name) ? (ordered.get(name) ?? configured.get(name)) : undefined),
+    order(name, order) {
+      if (order === undefined) ordered.delete(name);
+      else ordered.set(name, valuesOf(order));
+    },
+  };
+}
 
 /** Names of the limits that hosts fall under. */
 export function createLimitFinder(

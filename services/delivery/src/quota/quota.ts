@@ -1,3 +1,4 @@
+import type { LimitOrder } from '@angarium/records';
 import type { Quota as QuotaPort } from '@angarium/rpc';
 import type { Company, Ticket } from '@angarium/scheduler';
 import { createPeers } from '../peers.ts';
@@ -33,6 +34,8 @@ export interface Quota {
   /** Undefined: nothing limits it. */
   allowance(ticket: Ticket, limits: readonly string[] | undefined): Allowance | undefined;
   standing(site: string): QuotaStanding | undefined;
+  /** Values that hold from now on instead of the configured ones; undefined: those. */
+  order(name: string, order: LimitOrder | undefined): void;
   /** For the other workers. */
   readonly port: QuotaPort;
   /** @param pump more may start than before */
@@ -207,6 +210,10 @@ export function createQuota(deps: QuotaDeps, scheduler: () => SiteScheduler): Qu
       return createAllowance(state, rooms, onSent);
     },
     standing: (site) => standing(state, site),
+    order(name, order) {
+      state.order(name, order);
+      state.grantee.hurry(name, deps.now());
+    },
     start(workers, onRoom) {
       pump = onRoom;
       tick(workers);

@@ -2,7 +2,7 @@ import type { Quota } from '@angarium/rpc';
 import type { Clock, Config, Logger, Metrics } from '@angarium/runtime';
 import { createGrantee, createGranter, type Instant, type QuotaTerms, quotaTerms, type Scheduler, type Ticket } from '@angarium/scheduler';
 import type { ConnectPeer } from '../peers.ts';
-import { limitOfRules } from './limits.ts';
+import { createLimits } from './limits.ts';
 import { createQuotaMeters } from './meters.ts';
 import type { Room } from './room.ts';
 
@@ -35,12 +35,13 @@ interface Start {
 /** What the parts of the driver share. */
 export function createQuotaState(deps: QuotaDeps, scheduler: () => SiteScheduler) {
   const { config, incarnation = ALONE_WORKER } = deps;
-  const limitOf = limitOfRules(config.delivery.limits);
+  const { limitOf, order } = createLimits(config.delivery.limits);
   const terms = termsOf(deps);
   return {
     deps,
     scheduler,
     limitOf,
+    order,
     incarnation,
     grantee: createGrantee({ incarnation, limitOf, terms }),
     granter: createGranter({ incarnation, limitOf, terms }),

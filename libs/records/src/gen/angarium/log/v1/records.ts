@@ -100,6 +100,7 @@ export interface Record {
     | { $case: "leaseClaim"; value: LeaseClaim }
     | { $case: "leaseRelease"; value: LeaseRelease }
     | { $case: "leaseSnapshot"; value: LeaseSnapshot }
+    | { $case: "limitOrder"; value: LimitOrder }
     | undefined;
 }
 
@@ -332,6 +333,19 @@ export interface Suspension {
   atMs: number;
 }
 
+/** An operator's values for a limit that the configuration names. */
+export interface LimitOrder {
+  name: string;
+  /** False: as configured again. */
+  ordered: boolean;
+  /** Absent: no limit of this kind. */
+  connections?: number | undefined;
+  messages?: number | undefined;
+  perMs: number;
+  reason: string;
+  atMs: number;
+}
+
 export interface LogIncarnation {
   incarnation: number;
 }
@@ -352,6 +366,7 @@ export interface ControlSnapshot {
   incarnation: number;
   laneTables: LaneTable[];
   suspensions: Suspension[];
+  limitOrders: LimitOrder[];
 }
 
 /** A process that takes part. `incarnation` is drawn at each start: two processes of one name are two members. */
@@ -491,6 +506,9 @@ export const Record: MessageFns<Record> = {
         break;
       case "leaseSnapshot":
         LeaseSnapshot.encode(message.kind.value, writer.uint32(154).fork()).join();
+        break;
+      case "limitOrder":
+        LimitOrder.encode(message.kind.value, writer.uint32(162).fork()).join();
         break;
     }
     return writer;
@@ -661,6 +679,14 @@ export const Record: MessageFns<Record> = {
             message.kind = { $case: "leaseSnapshot", value: LeaseSnapshot.decode(reader, reader.uint32()) };
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.kind = { $case: "limitOrder", value: LimitOrder.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -785,6 +811,12 @@ export const Record: MessageFns<Record> = {
       case "leaseSnapshot": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "leaseSnapshot", value: LeaseSnapshot.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "limitOrder": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "limitOrder", value: LimitOrder.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -3157,6 +3189,133 @@ export const Suspension: MessageFns<Suspension> = {
   },
 };
 
+function createBaseLimitOrder(): LimitOrder {
+  return { name: "", ordered: false, connections: undefined, messages: undefined, perMs: 0, reason: "", atMs: 0 };
+}
+
+export const LimitOrder: MessageFns<LimitOrder> = {
+  encode(message: LimitOrder, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.ordered !== false) {
+      writer.uint32(16).bool(message.ordered);
+    }
+    if (message.connections !== undefined) {
+      writer.uint32(24).uint32(message.connections);
+    }
+    if (message.messages !== undefined) {
+      writer.uint32(32).uint32(message.messages);
+    }
+    if (message.perMs !== 0) {
+      writer.uint32(40).uint64(message.perMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    if (message.atMs !== 0) {
+      writer.uint32(56).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitOrder {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitOrder();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ordered = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.messages = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.perMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.atMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LimitOrder>): LimitOrder {
+    return LimitOrder.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LimitOrder>): LimitOrder {
+    const message = createBaseLimitOrder();
+    message.name = object.name ?? "";
+    message.ordered = object.ordered ?? false;
+    message.connections = object.connections ?? undefined;
+    message.messages = object.messages ?? undefined;
+    message.perMs = object.perMs ?? 0;
+    message.reason = object.reason ?? "";
+    message.atMs = object.atMs ?? 0;
+    return message;
+  },
+};
+
 function createBaseLogIncarnation(): LogIncarnation {
   return { incarnation: 0 };
 }
@@ -3371,7 +3530,7 @@ export const LaneTable: MessageFns<LaneTable> = {
 };
 
 function createBaseControlSnapshot(): ControlSnapshot {
-  return { incarnation: 0, laneTables: [], suspensions: [] };
+  return { incarnation: 0, laneTables: [], suspensions: [], limitOrders: [] };
 }
 
 export const ControlSnapshot: MessageFns<ControlSnapshot> = {
@@ -3384,6 +3543,9 @@ export const ControlSnapshot: MessageFns<ControlSnapshot> = {
     }
     for (const v of message.suspensions) {
       Suspension.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.limitOrders) {
+      LimitOrder.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -3425,6 +3587,14 @@ export const ControlSnapshot: MessageFns<ControlSnapshot> = {
             message.suspensions.push(Suspension.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.limitOrders.push(LimitOrder.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3445,6 +3615,7 @@ export const ControlSnapshot: MessageFns<ControlSnapshot> = {
     message.incarnation = object.incarnation ?? 0;
     message.laneTables = object.laneTables?.map((e) => LaneTable.fromPartial(e)) || [];
     message.suspensions = object.suspensions?.map((e) => Suspension.fromPartial(e)) || [];
+    message.limitOrders = object.limitOrders?.map((e) => LimitOrder.fromPartial(e)) || [];
     return message;
   },
 };

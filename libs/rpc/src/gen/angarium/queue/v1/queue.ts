@@ -128,6 +128,53 @@ export interface SuspensionsResponse {
   suspensions: ActiveSuspension[];
 }
 
+export interface LimitValues {
+  /** Absent: no limit of this kind; not both. */
+  connections?: number | undefined;
+  messages?:
+    | number
+    | undefined;
+  /** Window of the messages. */
+  perMs: number;
+}
+
+export interface LimitsRequest {
+}
+
+export interface LimitStatus {
+  /** As the configuration names it. */
+  name: string;
+  hosts: string[];
+  configured:
+    | LimitValues
+    | undefined;
+  /** Absent: what is configured holds. */
+  ordered: LimitValues | undefined;
+  reason: string;
+  sinceMs: number;
+}
+
+export interface LimitsResponse {
+  limits: LimitStatus[];
+}
+
+export interface SetLimitRequest {
+  name: string;
+  values: LimitValues | undefined;
+  reason: string;
+}
+
+export interface SetLimitResponse {
+}
+
+export interface ResetLimitRequest {
+  name: string;
+}
+
+export interface ResetLimitResponse {
+  wasSet: boolean;
+}
+
 export interface SummaryRequest {
 }
 
@@ -1534,6 +1581,536 @@ export const SuspensionsResponse: MessageFns<SuspensionsResponse> = {
   },
 };
 
+function createBaseLimitValues(): LimitValues {
+  return { connections: undefined, messages: undefined, perMs: 0 };
+}
+
+export const LimitValues: MessageFns<LimitValues> = {
+  encode(message: LimitValues, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connections !== undefined) {
+      writer.uint32(8).uint32(message.connections);
+    }
+    if (message.messages !== undefined) {
+      writer.uint32(16).uint32(message.messages);
+    }
+    if (message.perMs !== 0) {
+      writer.uint32(24).uint64(message.perMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitValues {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitValues();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connections = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.messages = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.perMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LimitValues>): LimitValues {
+    return LimitValues.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LimitValues>): LimitValues {
+    const message = createBaseLimitValues();
+    message.connections = object.connections ?? undefined;
+    message.messages = object.messages ?? undefined;
+    message.perMs = object.perMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLimitsRequest(): LimitsRequest {
+  return {};
+}
+
+export const LimitsRequest: MessageFns<LimitsRequest> = {
+  encode(_: LimitsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LimitsRequest>): LimitsRequest {
+    return LimitsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<LimitsRequest>): LimitsRequest {
+    const message = createBaseLimitsRequest();
+    return message;
+  },
+};
+
+function createBaseLimitStatus(): LimitStatus {
+  return { name: "", hosts: [], configured: undefined, ordered: undefined, reason: "", sinceMs: 0 };
+}
+
+export const LimitStatus: MessageFns<LimitStatus> = {
+  encode(message: LimitStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.hosts) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.configured !== undefined) {
+      LimitValues.encode(message.configured, writer.uint32(26).fork()).join();
+    }
+    if (message.ordered !== undefined) {
+      LimitValues.encode(message.ordered, writer.uint32(34).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.sinceMs !== 0) {
+      writer.uint32(48).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hosts.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.configured = LimitValues.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ordered = LimitValues.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sinceMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LimitStatus>): LimitStatus {
+    return LimitStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LimitStatus>): LimitStatus {
+    const message = createBaseLimitStatus();
+    message.name = object.name ?? "";
+    message.hosts = object.hosts?.map((e) => e) || [];
+    message.configured = (object.configured !== undefined && object.configured !== null)
+      ? LimitValues.fromPartial(object.configured)
+      : undefined;
+    message.ordered = (object.ordered !== undefined && object.ordered !== null)
+      ? LimitValues.fromPartial(object.ordered)
+      : undefined;
+    message.reason = object.reason ?? "";
+    message.sinceMs = object.sinceMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseLimitsResponse(): LimitsResponse {
+  return { limits: [] };
+}
+
+export const LimitsResponse: MessageFns<LimitsResponse> = {
+  encode(message: LimitsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.limits) {
+      LimitStatus.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.limits.push(LimitStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LimitsResponse>): LimitsResponse {
+    return LimitsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LimitsResponse>): LimitsResponse {
+    const message = createBaseLimitsResponse();
+    message.limits = object.limits?.map((e) => LimitStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSetLimitRequest(): SetLimitRequest {
+  return { name: "", values: undefined, reason: "" };
+}
+
+export const SetLimitRequest: MessageFns<SetLimitRequest> = {
+  encode(message: SetLimitRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.values !== undefined) {
+      LimitValues.encode(message.values, writer.uint32(18).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetLimitRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetLimitRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.values = LimitValues.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SetLimitRequest>): SetLimitRequest {
+    return SetLimitRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetLimitRequest>): SetLimitRequest {
+    const message = createBaseSetLimitRequest();
+    message.name = object.name ?? "";
+    message.values = (object.values !== undefined && object.values !== null)
+      ? LimitValues.fromPartial(object.values)
+      : undefined;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseSetLimitResponse(): SetLimitResponse {
+  return {};
+}
+
+export const SetLimitResponse: MessageFns<SetLimitResponse> = {
+  encode(_: SetLimitResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetLimitResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetLimitResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SetLimitResponse>): SetLimitResponse {
+    return SetLimitResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<SetLimitResponse>): SetLimitResponse {
+    const message = createBaseSetLimitResponse();
+    return message;
+  },
+};
+
+function createBaseResetLimitRequest(): ResetLimitRequest {
+  return { name: "" };
+}
+
+export const ResetLimitRequest: MessageFns<ResetLimitRequest> = {
+  encode(message: ResetLimitRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetLimitRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetLimitRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResetLimitRequest>): ResetLimitRequest {
+    return ResetLimitRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResetLimitRequest>): ResetLimitRequest {
+    const message = createBaseResetLimitRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseResetLimitResponse(): ResetLimitResponse {
+  return { wasSet: false };
+}
+
+export const ResetLimitResponse: MessageFns<ResetLimitResponse> = {
+  encode(message: ResetLimitResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wasSet !== false) {
+      writer.uint32(8).bool(message.wasSet);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetLimitResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetLimitResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.wasSet = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResetLimitResponse>): ResetLimitResponse {
+    return ResetLimitResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResetLimitResponse>): ResetLimitResponse {
+    const message = createBaseResetLimitResponse();
+    message.wasSet = object.wasSet ?? false;
+    return message;
+  },
+};
+
 function createBaseSummaryRequest(): SummaryRequest {
   return {};
 }
@@ -2358,6 +2935,34 @@ export const QueueService = {
     responseSerialize: (value: SuspensionsResponse): Buffer => Buffer.from(SuspensionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SuspensionsResponse => SuspensionsResponse.decode(value),
   },
+  /** Limits for the whole cluster. Values that are set here hold until they are reset, in all workers, whatever is configured. */
+  limits: {
+    path: "/angarium.queue.v1.Queue/Limits" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LimitsRequest): Buffer => Buffer.from(LimitsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LimitsRequest => LimitsRequest.decode(value),
+    responseSerialize: (value: LimitsResponse): Buffer => Buffer.from(LimitsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LimitsResponse => LimitsResponse.decode(value),
+  },
+  setLimit: {
+    path: "/angarium.queue.v1.Queue/SetLimit" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetLimitRequest): Buffer => Buffer.from(SetLimitRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetLimitRequest => SetLimitRequest.decode(value),
+    responseSerialize: (value: SetLimitResponse): Buffer => Buffer.from(SetLimitResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetLimitResponse => SetLimitResponse.decode(value),
+  },
+  resetLimit: {
+    path: "/angarium.queue.v1.Queue/ResetLimit" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResetLimitRequest): Buffer => Buffer.from(ResetLimitRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResetLimitRequest => ResetLimitRequest.decode(value),
+    responseSerialize: (value: ResetLimitResponse): Buffer => Buffer.from(ResetLimitResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResetLimitResponse => ResetLimitResponse.decode(value),
+  },
   summary: {
     path: "/angarium.queue.v1.Queue/Summary" as const,
     requestStream: false as const,
@@ -2389,6 +2994,10 @@ export interface QueueServer extends UntypedServiceImplementation {
   resume: handleUnaryCall<ResumeRequest, ResumeResponse>;
   delete: handleUnaryCall<DeleteRequest, DeleteResponse>;
   suspensions: handleUnaryCall<SuspensionsRequest, SuspensionsResponse>;
+  /** Limits for the whole cluster. Values that are set here hold until they are reset, in all workers, whatever is configured. */
+  limits: handleUnaryCall<LimitsRequest, LimitsResponse>;
+  setLimit: handleUnaryCall<SetLimitRequest, SetLimitResponse>;
+  resetLimit: handleUnaryCall<ResetLimitRequest, ResetLimitResponse>;
   summary: handleUnaryCall<SummaryRequest, SummaryResponse>;
   /** Who owns which lane, as the worker that is asked has read in the lease log. */
   lanes: handleUnaryCall<LanesRequest, LanesResponse>;
@@ -2495,6 +3104,52 @@ export interface QueueClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SuspensionsResponse) => void,
+  ): ClientUnaryCall;
+  /** Limits for the whole cluster. Values that are set here hold until they are reset, in all workers, whatever is configured. */
+  limits(
+    request: LimitsRequest,
+    callback: (error: ServiceError | null, response: LimitsResponse) => void,
+  ): ClientUnaryCall;
+  limits(
+    request: LimitsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LimitsResponse) => void,
+  ): ClientUnaryCall;
+  limits(
+    request: LimitsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LimitsResponse) => void,
+  ): ClientUnaryCall;
+  setLimit(
+    request: SetLimitRequest,
+    callback: (error: ServiceError | null, response: SetLimitResponse) => void,
+  ): ClientUnaryCall;
+  setLimit(
+    request: SetLimitRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetLimitResponse) => void,
+  ): ClientUnaryCall;
+  setLimit(
+    request: SetLimitRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetLimitResponse) => void,
+  ): ClientUnaryCall;
+  resetLimit(
+    request: ResetLimitRequest,
+    callback: (error: ServiceError | null, response: ResetLimitResponse) => void,
+  ): ClientUnaryCall;
+  resetLimit(
+    request: ResetLimitRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResetLimitResponse) => void,
+  ): ClientUnaryCall;
+  resetLimit(
+    request: ResetLimitRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResetLimitResponse) => void,
   ): ClientUnaryCall;
   summary(
     request: SummaryRequest,
