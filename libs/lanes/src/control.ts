@@ -28,6 +28,14 @@ const byKey =
   (one: T, other: T) =>
     key(one) < key(other) ? -1 : Number(key(one) > key(other));
 
+/** The same for whoever knows the same. */
+const snapshotOf = (state: Pick<ControlFold, 'incarnation' | 'laneTables' | 'suspensions' | 'limitOrders'>): ControlSnapshot => ({
+  incarnation: state.incarnation,
+  laneTables: [...state.laneTables.values()].sort(byKey(({ version }) => version)),
+  suspensions: [...state.suspensions.values()].sort(byKey(({ scope }) => scope)),
+  limitOrders: [...state.limitOrders.values()].sort(byKey(({ name }) => name)),
+});
+
 const isSame = (one: ControlSnapshot, other: ControlSnapshot) =>
   Buffer.from(ControlSnapshot.encode(one).finish()).equals(ControlSnapshot.encode(other).finish());
 
@@ -39,12 +47,7 @@ export function createControlFold(): ControlFold {
   let isEmpty = true;
   let watermark = 0;
 
-  const snapshot = (): ControlSnapshot => ({
-    incarnation,
-    laneTables: [...laneTables.values()].sort(byKey(({ version }) => version)),
-    suspensions: [...suspensions.values()].sort(byKey(({ scope }) => scope)),
-    limitOrders: [...limitOrders.values()].sort(byKey(({ name }) => name)),
-  });
+  const snapshot = (): ControlSnapshot => snapshotOf({ incarnation, laneTables, suspensions, limitOrders });
   const suspend = (suspension: Suspension): void => {
     if (suspension.suspended) suspensions.set(suspension.scope, suspension);
     else suspensions.delete(suspension.scope);

@@ -153,6 +153,7 @@ function applyKind(step: Step, kind: Kind): void {
     case 'dead':
     case 'controlSnapshot':
     case 'suspension':
+    case 'limitOrder':
     case 'logIncarnation':
     case 'laneTable':
     case 'leaseRenewal':

@@ -112,7 +112,7 @@ export function createControl(deps: DeliveryDeps, { onSuspension, onLimit }: Con
   const awaiting = createAwaiting();
   let trouble = '';
   let ended: Promise<void> = Promise.resolve();
-
+  const append = async (kind: Kind) => awaiting.until(await log.append(AT.topic, AT.partition, [encodeRecord(kind)]));
   const enforce = ({ suspensions, limits }: Changes): void => {
     for (const suspension of suspensions) onSuspension(suspension);
     for (const name of limits) onLimit(name);
@@ -158,12 +158,9 @@ export function createControl(deps: DeliveryDeps, { onSuspension, onLimit }: Con
     },
     async tend() {
       const { low, high } = await log.marks(AT.topic, AT.partition);
-      if (high - Math.max(low, fold.watermark) > SNAPSHOT_EVERY) {
-        const value = encodeRecord({ $case: 'controlSnapshot', value: fold.snapshot() });
-        await awaiting.until(await log.append(AT.topic, AT.partition, [value]));
-      }
+      if (high - Math.max(low, fold.watermark) > SNAPSHOT_EVERY) await append({ $case: 'controlSnapshot', value: fold.snapshot() });
       if (fold.watermark > low) await log.trim(AT.topic, AT.partition, fold.watermark);
     },
-    append: async (order) => awaiting.until(await log.append(AT.topic, AT.partition, [encodeRecord(order)])),
+    append,
   };
 }

@@ -150,6 +150,11 @@ function standing(state: QuotaState, site: string): QuotaStanding | undefined {
   };
 }
 
+function obey(state: QuotaState, name: string, order: LimitOrder | undefined): void {
+  state.order(name, order);
+  state.grantee.hurry(name, state.deps.now());
+}
+
 /** Tells both sides what is wanted and who lives, and does what they want. */
 function look(state: QuotaState, protocol: Protocol, workers: Workers): void {
   const { grantee, rooms, sites, meters, deps } = state;
@@ -210,10 +215,7 @@ export function createQuota(deps: QuotaDeps, scheduler: () => SiteScheduler): Qu
       return createAllowance(state, rooms, onSent);
     },
     standing: (site) => standing(state, site),
-    order(name, order) {
-      state.order(name, order);
-      state.grantee.hurry(name, deps.now());
-    },
+    order: (name, order) => obey(state, name, order),
     start(workers, onRoom) {
       pump = onRoom;
       tick(workers);
