@@ -80,8 +80,8 @@ export interface Units {
   open(number: number): DeliveryUnit | undefined;
   /** Recipients that it was made of, or left with. */
   size(number: number): number;
-  /** Recipients of units that are away. */
-  readonly recipientsAway: number;
+  /** Recipients of units that are away. Cost: a look at each number. */
+  recipientsAway(): number;
   /** Leaves it some of its recipients. */
   keep(number: number, recipients: readonly LiveRecipient[]): void;
   /** It waits no more. The number is free, but for one that is away. */
@@ -194,22 +194,21 @@ function createContent(columns: Columns, lanes: readonly Lane[], config: NotifyC
     for (const recipient of recipients.values()) if (hashText(recipient.address) === at(columns.only, number)) return [recipient];
     return [];
   };
-  const away = { recipients: 0 };
   const size = (number: number): number => addresses.get(number)?.length ?? 1;
-  const awaySize = (number: number): number => (at(columns.state, number) === AWAY ? size(number) : 0);
   return {
     addresses,
     size,
-    /** Of the units that are away: all of them, and one. */
-    away,
-    awaySize,
+    recipientsAway(): number {
+      let recipients = 0;
+      for (let number = columns.state.indexOf(AWAY); number >= 0; number = columns.state.indexOf(AWAY, number + 1))
+        recipients += size(number);
+      return recipients;
+    },
     keep(number: number, recipients: readonly LiveRecipient[]): void {
-      away.recipients -= awaySize(number);
       const names = recipients.map(({ address }) => address);
       columns.only[number] = hashText(names[0] ?? '');
       if (names.length > 1) addresses.set(number, names);
       else addresses.delete(number);
-      away.recipients += awaySize(number);
       let word = MAX_WORD;
       for (const recipient of recipients) word = Math.min(word, Math.floor(nextWordAtMs(recipient, config) / 1000));
       columns.word[number] = word;
@@ -249,72 +248,47 @@ function createNumbers(columns: Columns, lanes: Lane[]) {
   };
 }
 
-/** @throws RangeError when there is nobody */
-function unitOf(lane: Lane, recipients: readonly LiveRecipient[]): Omit<DeliveryUnit, 'number'> {
-  const [first] = recipients;
-  if (first === undefined) throw new RangeError('a unit without recipients');
-  return { lane, message: first.message, recipients, hop: first.nextHop, hopKey: hopKeyOf(first.nextHop) };
-}
-
-/** Trouble of our own that put units off. */
-function createFaults(columns: Columns): Pick<Units, 'faults' | 'note' | 'setFault'> & { forget(number: number): void } {
-  const notes = new Map<number, string>();
-  return {
-    faults: (number) => at(columns.faults, number),
-    note: (number) => notes.get(number) ?? '',
-    setFault(number, count, note) {
-      columns.faults[number] = Math.min(count, MAX_FAULTS);
-      notes.set(number, note);
-    },
-    forget: (number) => void notes.delete(number),
-  };
-}
-
 export function createUnits(config: NotifyConfig): Units {
   const columns = createColumns();
   /** By number; those of a tenure that is over have ended. */
   const lanes: Lane[] = [];
   const lists = createLists(columns, lanes);
   const numbers = createNumbers(columns, lanes);
-  const { addresses, away, awaySize, keep, open, size } = createContent(columns, lanes, config);
-  const { forget, ...faults } = createFaults(columns);
+  const { addresses, keep, open, recipientsAway, size } = createContent(columns, lanes, config);
+  const notes = new Map<number, string>();
 
   const release = (number: number): void => {
     addresses.delete(number);
-    forget(number);
+    notes.delete(number);
     numbers.release(number);
   };
   return {
     open,
     size,
-    get recipientsAway() {
-      return away.recipients;
-    },
+    recipientsAway,
     keep,
     create(lane, recipients) {
-      const unit = unitOf(lane, recipients);
-      const number = numbers.take(unit);
+      const [first] = recipients;
+      if (first === undefined) throw new RangeError('a unit without recipients');
+      const number = numbers.take({ lane, message: first.message, hopKey: hopKeyOf(first.nextHop) });
       keep(number, recipients);
-      lists.link(number, unit.message);
-      return { ...unit, number };
+      lists.link(number, first.message);
+      return { number, lane, message: first.message, recipients, hop: first.nextHop, hopKey: hopKeyOf(first.nextHop) };
     },
     end(number) {
       const state = at(columns.state, number);
       if (state === FREE || state === ENDED) return;
       lists.unlink(number);
-      away.recipients -= awaySize(number);
       if (state === AWAY) columns.state[number] = ENDED;
       else release(number);
     },
     leave(number) {
       columns.state[number] = AWAY;
-      away.recipients += size(number);
       return open(number);
     },
     back(number) {
       const hasEnded = at(columns.state, number) === ENDED;
       const unit = hasEnded ? undefined : open(number);
-      away.recipients -= awaySize(number);
       columns.state[number] = HERE;
       if (!hasEnded && unit === undefined) lists.unlink(number);
       if (unit === undefined) release(number);
@@ -323,6 +297,11 @@ export function createUnits(config: NotifyConfig): Units {
     of: lists.of,
     wordAtMs: (number) => at(columns.word, number) * 1000,
     mayGoTo: (number, hopKey) => at(columns.hop, number) === hashText(hopKey),
-    ...faults,
+    faults: (number) => at(columns.faults, number),
+    note: (number) => notes.get(number) ?? '',
+    setFault(number, faults, note) {
+      columns.faults[number] = Math.min(faults, MAX_FAULTS);
+      notes.set(number, note);
+    },
   };
 }

@@ -29,8 +29,7 @@ function upTo(maxOctets: number, recordAt: (at: number) => LogRecord | undefined
 export function createLookUp(recent: Recent, read: ReadPartition): ReadPartition {
   const lastFrom = new Map<string, number>();
   const running = new Map<string, Promise<unknown>>();
-  const readOn = async (at: PartitionRef, from: number, maxOctets: number): Promise<readonly LogRecord[]> => {
-    const key = partitionKey(at);
+  const readOn = async (key: string, at: PartitionRef, from: number, maxOctets: number): Promise<readonly LogRecord[]> => {
     const distance = from - (lastFrom.get(key) ?? Number.NEGATIVE_INFINITY);
     lastFrom.set(key, from);
     if (maxOctets >= AHEAD_OCTETS || distance < 0 || distance > NEAR_RECORDS) return read(at, from, maxOctets);
@@ -48,7 +47,7 @@ export function createLookUp(recent: Recent, read: ReadPartition): ReadPartition
       // Whoever asked for it hears of its trouble.
       await before.catch(() => {});
     }
-    const reading = readOn(at, from, maxOctets).finally(() => running.delete(key));
+    const reading = readOn(key, at, from, maxOctets).finally(() => running.delete(key));
     running.set(key, reading);
     return reading;
   };

@@ -1,6 +1,6 @@
 import type { Cluster, KafkaLogger } from './cluster.ts';
 import { BrokerTrouble, errorName } from './connection.ts';
-import { type Fetched, fetchRequest, type PartitionRef } from './messages.ts';
+import { type Fetched, fetchRequest, type PartitionRef, partitionKey } from './messages.ts';
 import { Reading, type Subscription } from './reading.ts';
 import { isPassing, OFFSET_OUT_OF_RANGE, type Reads } from './reads.ts';
 import { decodeRecordBatches } from './record-batch.ts';
@@ -169,7 +169,7 @@ export class Subscriptions {
     if (answer.errorCode !== 0) throw new BrokerTrouble(errorName(answer.errorCode), { isSent: true, isSilent: false });
     const asked = new Map(readings.map((reading) => [reading.key, reading]));
     for (const one of answer.partitions) {
-      const reading = asked.get(`${one.topic}/${one.partition}`);
+      const reading = asked.get(partitionKey(one));
       if (reading && !reading.isOver) this.#receive(reading, one);
     }
   }

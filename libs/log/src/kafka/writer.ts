@@ -3,7 +3,7 @@ import { type Append, AppendQueue, octetsOf, pieces } from './append-queue.ts';
 import { createChoice } from './choice.ts';
 import type { Cluster, KafkaLogger } from './cluster.ts';
 import { BrokerTrouble, errorName } from './connection.ts';
-import { type Produced, produceRequest } from './messages.ts';
+import { type Produced, partitionKey, produceRequest } from './messages.ts';
 import { Slots } from './slots.ts';
 
 /** A batch that enough replicas have. */
@@ -148,7 +148,7 @@ export class Writer {
   }
 
   #queueOf(topic: string, partition: number): AppendQueue {
-    const key = `${topic}/${partition}`;
+    const key = partitionKey({ topic, partition });
     const found = this.#queues.get(key) ?? new AppendQueue(topic, partition);
     this.#queues.set(key, found);
     return found;

@@ -4,6 +4,7 @@ import { type BlobMeters, createBlobMeters } from '../measures/blobs.ts';
 import { heldByBackups } from './deletion-hold.ts';
 import type { Base } from './deps.ts';
 import { claimStore, type Owner } from './owner.ts';
+import { repeat } from './repeat.ts';
 import type { Parts } from './shutdown.ts';
 
 export interface OpenedBlobs {
@@ -39,14 +40,10 @@ async function openBucket(base: Base, parts: Parts, o: { readonly owner: Owner; 
     },
   });
   let problem = 'blobs: the bucket has not answered yet';
-  let callOff = () => {};
-  parts.add('blobs', async () => {
-    callOff();
-    blobs.close();
-  });
-  /** Gives what went wrong. */
-  const check = async (): Promise<unknown> => {
-    let failure: unknown;
+  let failure: unknown;
+  parts.add('blobs', async () => blobs.close());
+  const check = async (): Promise<number> => {
+    failure = undefined;
     try {
       await blobs.check();
       await claimStore(blobs, owner);
@@ -58,11 +55,11 @@ async function openBucket(base: Base, parts: Parts, o: { readonly owner: Owner; 
       logger.warn({ reason: String(error) }, 'blob.store.unchecked');
     }
     const { checkMs } = config.blobs.s3;
-    callOff = clock.after(failure === undefined ? checkMs : Math.min(checkMs, CHECK_AGAIN_MS), () => void check());
-    return failure;
+    return failure === undefined ? checkMs : Math.min(checkMs, CHECK_AGAIN_MS);
   };
-  const failure = await check();
+  const firstMs = await check();
   if (failure instanceof BlobStoreRefused) throw failure;
+  repeat(clock, parts, { name: 'blob check', firstMs, work: check });
   return { blobs, notReady: () => (problem === '' ? [] : [problem]) };
 }
 

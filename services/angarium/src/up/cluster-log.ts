@@ -3,6 +3,7 @@ import { checkTopics, type Log, openKafkaLog } from '@angarium/log';
 import { incarnationOf, kafkaOptions } from '../command/topics.ts';
 import { createLogMeters } from '../measures/log.ts';
 import type { Base } from './deps.ts';
+import { repeat } from './repeat.ts';
 import type { Parts } from './shutdown.ts';
 
 /** How often the topics are compared with the promise of the configuration. */
@@ -44,8 +45,7 @@ export async function openClusterLog(base: Base, parts: Parts): Promise<ClusterL
   const log = meters.counted(await openWithin(base, { ...options, incarnationOf, observe: meters.observe }, parts));
   parts.add('log', () => log.close());
   let problems: readonly string[] = ['log: the topics are not checked yet'];
-  let callOff = () => {};
-  const check = async (): Promise<void> => {
+  const check = async (): Promise<number> => {
     try {
       const found = await checkTopics(options);
       problems = found.problems.map((problem) => `log: ${problem}`);
@@ -54,9 +54,8 @@ export async function openClusterLog(base: Base, parts: Parts): Promise<ClusterL
       // The brokers do not answer now: ingress answers 451 by itself, and is ready as soon as they do.
       logger.warn({ reason: String(error) }, 'log.topics.unchecked');
     }
-    callOff = clock.after(CHECK_EVERY_MS, () => void check());
+    return CHECK_EVERY_MS;
   };
-  await check();
-  parts.add('log check', async () => callOff());
+  repeat(clock, parts, { name: 'log check', firstMs: await check(), work: check });
   return { log, notReady: () => problems };
 }

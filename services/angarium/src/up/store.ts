@@ -5,6 +5,7 @@ import { openBlobs } from './blobs.ts';
 import { openMailboxDatabase } from './database.ts';
 import type { Base } from './deps.ts';
 import { folderName } from './owner.ts';
+import { repeat } from './repeat.ts';
 import type { Parts } from './shutdown.ts';
 
 /** How often the server is looked at. */
@@ -13,9 +14,7 @@ const LOOK_MS = 2000;
 /** A process that cannot reach its server says so: mail and clients go to one that can. */
 function watchServer({ clock, logger }: Base, parts: Parts, database: MailboxDatabase): () => readonly string[] {
   let problem = '';
-  let isOver = false;
-  let callOff = () => {};
-  const look = async (): Promise<void> => {
+  const look = async (): Promise<number> => {
     const before = problem;
     try {
       await database.db.selectNoFrom((make) => make.val(1).as('one')).execute();
@@ -25,16 +24,9 @@ function watchServer({ clock, logger }: Base, parts: Parts, database: MailboxDat
     }
     if (problem !== '' && before === '') logger.error({ reason: problem }, 'mailbox.database.away');
     if (problem === '' && before !== '') logger.info({}, 'mailbox.database.back');
-    plan();
+    return LOOK_MS;
   };
-  const plan = () => {
-    if (!isOver) callOff = clock.after(LOOK_MS, () => void look());
-  };
-  plan();
-  parts.add('mailbox database watch', async () => {
-    isOver = true;
-    callOff();
-  });
+  repeat(clock, parts, { name: 'mailbox database watch', firstMs: LOOK_MS, work: look });
   return () => (problem === '' ? [] : [problem]);
 }
 

@@ -5,8 +5,6 @@ import { BLOCK_OCTETS, type Blocks } from './blocks.ts';
 const SMALL_OCTETS = 4096;
 const MIN_SLAB_OCTETS = 1024;
 const MAX_SLAB_OCTETS = 16_384;
-/** What a message has beyond goes into borrowed blocks: it wastes no more of them than it has. */
-const LARGE_OCTETS = BLOCK_OCTETS;
 /** Room that `content` leaves in front of the octets for the fields we add. */
 export const HEADROOM_OCTETS = 1024;
 
@@ -23,8 +21,6 @@ export class Body {
   private slabUsed = 0;
   private readonly lender: Blocks;
   private blocks: Buffer[] = [];
-  /** What is free of the last block. */
-  private free: Buffer | undefined;
 
   constructor(o: { readonly maxOctets: number; readonly blocks: Blocks; readonly openHolding: (drop: () => void) => Holding }) {
     this.maxOctets = o.maxOctets;
@@ -39,8 +35,7 @@ export class Body {
       this.lose('tooLarge');
       return;
     }
-    if (this.octets > LARGE_OCTETS) this.copyToBlocks(piece);
-    else if (piece.length >= SMALL_OCTETS) {
+    if (piece.length >= SMALL_OCTETS && !this.isLarge) {
       this.endSlab();
       this.pieces.push(piece);
     } else this.copy(piece);
@@ -56,7 +51,6 @@ export class Body {
     this.pieces = [];
     this.slab = undefined;
     this.slabUsed = 0;
-    this.free = undefined;
     this.lender.giveBack(this.blocks);
     this.blocks = [];
     this.holding.release();
@@ -86,24 +80,26 @@ export class Body {
     this.release();
   }
 
-  private copyToBlocks(piece: Buffer): void {
-    this.endSlab();
+  /** It has more than a block, and so wastes no more of borrowed ones than it has. */
+  private get isLarge(): boolean {
+    return this.octets > BLOCK_OCTETS;
+  }
+
+  private copy(piece: Buffer): void {
     for (let at = 0; at < piece.length; ) {
-      if (this.free === undefined || this.free.length === 0) {
-        this.free = this.lender.take();
-        this.blocks.push(this.free);
-      }
-      const copied = piece.copy(this.free, 0, at);
-      this.pieces.push(this.free.subarray(0, copied));
-      this.free = this.free.subarray(copied);
+      if (this.slabUsed === this.slab?.length) this.endSlab();
+      this.slab ??= this.openSlab(piece.length);
+      const copied = piece.copy(this.slab, this.slabUsed, at);
+      this.slabUsed += copied;
       at += copied;
     }
   }
 
-  private copy(piece: Buffer): void {
-    if (this.slab && this.slabUsed + piece.length > this.slab.length) this.endSlab();
-    this.slab ??= Buffer.allocUnsafeSlow(Math.min(Math.max(MIN_SLAB_OCTETS, piece.length, this.octets), MAX_SLAB_OCTETS));
-    this.slabUsed += piece.copy(this.slab, this.slabUsed);
+  private openSlab(wantedOctets: number): Buffer {
+    if (!this.isLarge) return Buffer.allocUnsafeSlow(Math.min(Math.max(MIN_SLAB_OCTETS, wantedOctets, this.octets), MAX_SLAB_OCTETS));
+    const block = this.lender.take();
+    this.blocks.push(block);
+    return block;
   }
 
   private endSlab(): void {
