@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cpuUsOf, type Mta, memoryMibOf, type Way } from './mta.ts';
-import { configOf, type Process, startProcess, sumOf } from './process.ts';
+import { configOf, heldOctetsOf, type Process, startProcess, sumOf } from './process.ts';
 
 const USERS = 10;
 
@@ -64,10 +64,7 @@ export const startAngarium =
       ...queueOf(process),
       loopDelayP99Ms,
       counts: () => countsOf(pid, metrics),
-      heldOctets: async () => {
-        const text = await metrics();
-        return sumOf(text, 'nodejs_heap_size_used_bytes') + sumOf(text, 'nodejs_external_memory_bytes');
-      },
+      heldOctets: async () => heldOctetsOf(await metrics()),
       stop: async () => {
         await process.stop();
         await rm(folder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
-import type { BenchCluster } from './cluster.ts';
-import { DRAIN_MS, type Figures, KIB, loadOf, type Row, relay, withMta } from './measuring.ts';
-import { type Mta, pause, runLoad, type StartMta, startSink, until } from './mta.ts';
+import { type BenchCluster, ROLES } from './cluster.ts';
+import { DRAIN_MS, type Figures, loadOf, type Row, relay, withMta, withSink } from './measuring.ts';
+import { type Mta, pause, runLoad, type StartMta, until } from './mta.ts';
 import { accept, NONE_LOST, relayRow } from './rows.ts';
 
 const CPU_US = 600;
@@ -46,21 +46,18 @@ const local: Row = {
   ],
   isOursAlone: true,
   async run(start, { seconds, sinkPort, warmSeconds }) {
-    const sink = await startSink(sinkPort);
     const span = Math.max(LONG_SECONDS, seconds);
     const way = { relay: { 'sink.test': `127.0.0.1:${sinkPort}` }, local: 'local.test' };
-    try {
-      return await withCluster(start, way, async (mta) => {
+    return withSink(sinkPort, (sink) =>
+      withCluster(start, way, async (mta) => {
         await deliver(mta, warmSeconds);
         await relay(mta, sink, { connections: MANY, seconds: warmSeconds / 2 });
         const relayed = await relay(mta, sink, { connections: MANY, seconds: span });
         const { perSecond, cpuUs, lost } = await deliver(mta, span);
         const ratio = perSecond / relayed.perSecond;
         return { 'msg/s': perSecond, 'CPU us/msg': cpuUs, 'relay msg/s': relayed.perSecond, 'local / relay': ratio, lost };
-      });
-    } finally {
-      await sink.stop();
-    }
+      }),
+    );
   },
 };
 
@@ -77,11 +74,10 @@ const backlog: Row = {
   isLong: true,
   isOursAlone: true,
   async run(start, { seconds, backlog: messages, sinkPort, warmSeconds }) {
-    const sink = await startSink(sinkPort);
     const way = { relay: { 'sink.test': `127.0.0.1:${sinkPort}`, 'dead.test': `127.0.0.1:${sinkPort + 1}` } };
     const load = { connections: MANY, perConnection: 100 };
-    try {
-      return await withCluster(start, way, async (mta) => {
+    return withSink(sinkPort, (sink) =>
+      withCluster(start, way, async (mta) => {
         await relay(mta, sink, { ...load, seconds: warmSeconds });
         const span = { ...load, seconds: Math.max(LONG_SECONDS, seconds) };
         const before = await relay(mta, sink, span);
@@ -104,10 +100,8 @@ const backlog: Row = {
           duplicates,
           'memory MiB': mta.memoryMib(),
         };
-      });
-    } finally {
-      await sink.stop();
-    }
+      }),
+    );
   },
 };
 
@@ -115,7 +109,7 @@ const idle: Row = {
   name: 'idle',
   title: 'nothing to do',
   floors: [],
-  limits: ['ingress', 'routing', 'delivery', 'mailbox'].map((role) => ({ figure: `${role} % of a core`, atMost: 3 })),
+  limits: ROLES.map((role) => ({ figure: `${role} % of a core`, atMost: 3 })),
   isLong: true,
   isOursAlone: true,
   run: (start) =>
@@ -130,7 +124,7 @@ const idle: Row = {
 
 /** The rows of the benchmark over Kafka, in their order. */
 export const CLUSTER_ROWS: readonly Row[] = [
-  accept({ connections: 10, octets: 2 * KIB, limits: [{ figure: 'p99 ms', atMost: 100 }] }),
+  accept({ connections: 10, limits: [{ figure: 'p99 ms', atMost: 100 }] }),
   ...relays,
   local,
   backlog,

@@ -6,9 +6,9 @@ import { startPostgres } from '../postgres/server.ts';
 import { startS3 } from '../s3/server.ts';
 import { queueOf, setUp } from './angarium.ts';
 import { cpuUsOf, type Mta, memoryMibOf, until, type Way } from './mta.ts';
-import { collectGarbage, configOf, createTopics, inspectedAt, type Process, startProcess, sumOf } from './process.ts';
+import { collectGarbage, configOf, createTopics, heldOctetsOf, inspectedAt, type Process, startProcess, sumOf } from './process.ts';
 
-const ROLES = ['routing', 'mailbox', 'ingress', 'delivery'] as const;
+export const ROLES = ['routing', 'mailbox', 'ingress', 'delivery'] as const;
 const PORTS_EACH = 10;
 const BROKERS = 3;
 
@@ -97,8 +97,7 @@ export const startCluster =
       memoryMib: () => Math.max(...[...processes.values()].map(({ pid }) => memoryMibOf(pid))),
       heldOctets: async () => {
         await collectGarbage(inspectorPort);
-        const text = await metricsOfDelivery();
-        return sumOf(text, 'nodejs_heap_size_used_bytes') + sumOf(text, 'nodejs_external_memory_bytes');
+        return heldOctetsOf(await metricsOfDelivery());
       },
       delivered: () => queueOf(get('delivery')).delivered(),
       queued: () => queueOf(get('delivery')).queued(),

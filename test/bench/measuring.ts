@@ -1,5 +1,5 @@
 import type { LoadOptions, LoadReport } from './load.ts';
-import { type Mta, runLoad, type StartMta, type startSink, until, type Way } from './mta.ts';
+import { type Mta, runLoad, type Sink, type StartMta, startSink, until, type Way } from './mta.ts';
 
 /** What one run of a row gives; figures by name. */
 export type Figures = Readonly<Record<string, number>>;
@@ -85,6 +85,16 @@ export async function withMta<T>(start: StartMta, way: Way, use: (mta: Mta) => P
   }
 }
 
+/** A fast sink for as long as it is used. */
+export async function withSink<T>(port: number, use: (sink: Sink) => Promise<T>): Promise<T> {
+  const sink = await startSink(port);
+  try {
+    return await use(sink);
+  } finally {
+    await sink.stop();
+  }
+}
+
 export const rates = ({ taken, seconds, p50Ms, p99Ms, refused, cpuUsPerMessage }: LoadReport): Figures => ({
   'msg/s': taken / seconds,
   'p50 ms': p50Ms,
@@ -99,7 +109,7 @@ interface Relayed {
 }
 
 /** Sends for a time and waits for the last one to arrive; times are end to end. */
-export async function relay(mta: Mta, sink: Awaited<ReturnType<typeof startSink>>, load: Partial<LoadOptions>): Promise<Relayed> {
+export async function relay(mta: Mta, sink: Sink, load: Partial<LoadOptions>): Promise<Relayed> {
   await sink.reset();
   const startedMs = Date.now();
   const beforeUs = mta.cpuUs();

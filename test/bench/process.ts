@@ -50,6 +50,10 @@ export function sumOf(text: string, name: string, labels = /./): number {
   return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
 
+/** Octets of its heap in use, with what it holds outside. */
+export const heldOctetsOf = (metrics: string): number =>
+  sumOf(metrics, 'nodejs_heap_size_used_bytes') + sumOf(metrics, 'nodejs_external_memory_bytes');
+
 /** Flags of a process whose garbage can be collected. */
 export const inspectedAt = (port: number): readonly string[] => [`--inspect=127.0.0.1:${port}`, '--inspect-publish-uid=http'];
 

@@ -1,5 +1,19 @@
 import type { LoadOptions } from './load.ts';
-import { DRAIN_MS, type Floor, KIB, type Limit, loadOf, OURS, ours, type Row, rates, relay, watched, withMta } from './measuring.ts';
+import {
+  DRAIN_MS,
+  type Floor,
+  KIB,
+  type Limit,
+  loadOf,
+  OURS,
+  ours,
+  type Row,
+  rates,
+  relay,
+  watched,
+  withMta,
+  withSink,
+} from './measuring.ts';
 import { type Mta, pause, runLoad, startSink, until, type Way } from './mta.ts';
 
 export interface AcceptOptions {
@@ -54,17 +68,14 @@ export function relayRow({ limits = [], ...o }: RelayOptions): Row {
     ...o,
     limits: [...limits, ...OURS, ...NONE_LOST],
     async run(start, { seconds, sinkPort, warmSeconds }) {
-      const sink = await startSink(sinkPort);
-      try {
-        return await withMta(start, { relay: { 'sink.test': `127.0.0.1:${sinkPort}` } }, async (mta) => {
+      return withSink(sinkPort, (sink) =>
+        withMta(start, { relay: { 'sink.test': `127.0.0.1:${sinkPort}` } }, async (mta) => {
           await relay(mta, sink, { seconds: warmSeconds });
           await mta.loopDelayP99Ms();
           const { result, memoryMib } = await watched(mta, relay(mta, sink, o.load(seconds)));
           return { ...result.figures, ...(await ours(mta, memoryMib)) };
-        });
-      } finally {
-        await sink.stop();
-      }
+        }),
+      );
     },
   };
 }
@@ -77,9 +88,8 @@ const backlog: Row = {
   limits: [{ figure: 'during / before', atLeast: 0.95 }, { figure: 'octets/queued', atMost: KIB }, { figure: 'lost', atMost: 0 }, ...OURS],
   async run(start, { seconds, backlog: wanted, sinkPort, warmSeconds }) {
     const way: Way = { relay: { 'sink.test': `127.0.0.1:${sinkPort}`, 'dead.test': `127.0.0.1:${sinkPort + 1}` } };
-    const fresh = await startSink(sinkPort);
-    try {
-      return await withMta(start, way, async (mta) => {
+    return withSink(sinkPort, (fresh) =>
+      withMta(start, way, async (mta) => {
         await relay(mta, fresh, { seconds: warmSeconds });
         const before = await relay(mta, fresh, { seconds });
         const emptyMib = mta.memoryMib();
@@ -108,10 +118,8 @@ const backlog: Row = {
           lost: fill.taken - messages,
           ...(await ours(mta, memoryMib)),
         };
-      });
-    } finally {
-      await fresh.stop();
-    }
+      }),
+    );
   },
 };
 
@@ -183,18 +191,15 @@ const flat: Row = {
   floors: [],
   limits: [{ figure: 'last / middle MiB', atMost: 1.1 }, ...OURS, ...NONE_LOST],
   async run(start, { flat: messages, sinkPort }) {
-    const sink = await startSink(sinkPort);
-    try {
-      return await withMta(start, { relay: { 'sink.test': `127.0.0.1:${sinkPort}` } }, async (mta) => {
+    return withSink(sinkPort, (sink) =>
+      withMta(start, { relay: { 'sink.test': `127.0.0.1:${sinkPort}` } }, async (mta) => {
         const first = await watched(mta, relay(mta, sink, { messages: messages / 2, perConnection: 100 }));
         const second = await watched(mta, relay(mta, sink, { messages: messages / 2, perConnection: 100 }));
         const memoryMib = Math.max(first.memoryMib, second.memoryMib);
         const { result } = second;
         return { messages, ...result.figures, 'last / middle MiB': second.memoryMib / first.memoryMib, ...(await ours(mta, memoryMib)) };
-      });
-    } finally {
-      await sink.stop();
-    }
+      }),
+    );
   },
 };
 

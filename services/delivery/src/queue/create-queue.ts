@@ -1,14 +1,14 @@
 import type { LiveMessage, LiveRecipient } from '@angarium/lanes';
 import { AdminAction } from '@angarium/records';
-import { type Filter, type Queue, Refused, Unavailable } from '@angarium/rpc';
+import { type Filter, type Queue, Refused } from '@angarium/rpc';
 import { canonicalDomain } from '@angarium/smtp';
 import type { Control } from '../control/control.ts';
 import type { Core } from '../core.ts';
 import { messageKey } from '../flights.ts';
 import type { Lane } from '../lane/lane.ts';
 import type { Ownership } from '../ownership/ownership.ts';
-import { reasonOf } from '../pause.ts';
 import { admit } from '../waiting.ts';
+import { answered } from './answered.ts';
 import { createLimitOrders } from './limit-orders.ts';
 import { listPage } from './listing.ts';
 import { select } from './selection.ts';
@@ -79,14 +79,6 @@ async function remove(core: Core, filter: Filter | undefined): Promise<number> {
   return selected.length;
 }
 
-async function answered<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw new Unavailable(reasonOf(error));
-  }
-}
-
 export interface QueueParts {
   readonly control: Control;
   readonly ownership: Ownership;
@@ -101,7 +93,7 @@ export function createQueue(core: Core, { control, ownership, pump }: QueueParts
     await answered(control.append({ $case: 'suspension', value }));
   };
   return {
-    ...createLimitOrders(core, control, answered),
+    ...createLimitOrders(core, control),
     list: async (request) => ({ ...listPage(core, request), recoveringLanes: ownership.recovering() }),
     async show({ queueId }) {
       if (queueId === '') throw new Refused('invalid', 'a queue id is wanted');

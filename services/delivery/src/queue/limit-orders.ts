@@ -2,6 +2,7 @@ import type { LimitOrder } from '@angarium/records';
 import { type LimitStatus, type LimitValues, type Queue, Refused } from '@angarium/rpc';
 import type { Control } from '../control/control.ts';
 import type { Core } from '../core.ts';
+import { answered } from './answered.ts';
 
 const valuesOf = ({ connections, messages, perMs }: LimitValues): LimitValues => ({ connections, messages, perMs });
 
@@ -17,7 +18,6 @@ function checkValues(values: LimitValues | undefined): LimitValues {
 export function createLimitOrders(
   { deps: { config, clock, logger } }: Core,
   control: Control,
-  answered: <T>(work: Promise<T>) => Promise<T>,
 ): Pick<Queue, 'limits' | 'setLimit' | 'resetLimit'> {
   const rules = config.delivery.limits;
   const checkName = (name: string): void => {
