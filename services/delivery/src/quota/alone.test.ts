@@ -67,6 +67,37 @@ test('a limit that is set holds from then on, over a restart, and until it is re
   await world.stop();
 });
 
+test('attempts that wait for leave to send give up connections that a lowered limit does not allow', async () => {
+  const world = createWorld({ limits: LIMITS });
+  const { host } = createReceiver({ clock: world.clock });
+  limit(world, 'big.test');
+  const connected = Promise.withResolvers<void>();
+  world.remote.hosts.set('big.test', async (job) => {
+    const slot = await job.allowance?.connection();
+    await connected.promise;
+    const permit = await job.allowance?.message();
+    if (permit !== undefined) await new Promise<void>((resolve) => void world.clock.after(30_000, resolve));
+    slot?.free();
+    return every(job, { result: 'deferred', ownFault: true }, { spent: false, noRoom: true });
+  });
+  await world.start();
+  await world.enqueueAll(mails(2, 'big.test'));
+  await world.clock.pass(3000);
+  const open = () => world.metric('angarium_delivery_quota_connections_open');
+  assert.equal(await open(), 2);
+  await world.delivery.queue.setLimit({ name: 'big', values: { connections: 1, messages: 1, perMs: 60_000 }, reason: '' });
+  await world.clock.pass(1000);
+  world.remote.hosts.set('big.test', host);
+  connected.resolve();
+  await world.clock.pass(1000);
+  assert.ok((await open()) <= 1, `${await open()} open`);
+  await world.delivery.queue.resetLimit({ name: 'big' });
+  await world.clock.pass(70_000);
+  assert.deepEqual(world.results().toSorted(), ['u0@big.test delivered', 'u1@big.test delivered']);
+  assert.equal(await world.metric('angarium_delivery_own_faults_total'), 0);
+  await world.stop();
+});
+
 test('an order about a limit that cannot be kept is refused, and says why', async () => {
   const world = createWorld({ limits: LIMITS });
   await world.start();

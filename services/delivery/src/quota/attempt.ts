@@ -20,11 +20,16 @@ function change({ deps }: QuotaState, rooms: readonly Room[], ms: number): Promi
   });
 }
 
-/** Takes what there is as soon as there is some. `take`: undefined and how long to wait at most, if that is known. */
-async function take<T>(state: QuotaState, rooms: readonly Room[], o: { what: What; take: () => T | number }): Promise<T | undefined> {
+/** Takes what there is as soon as there is some. `take`: else how long to wait at most; undefined: not at all. */
+async function take<T>(
+  state: QuotaState,
+  rooms: readonly Room[],
+  o: { what: What; take: () => T | number | undefined },
+): Promise<T | undefined> {
   const endMs = state.deps.clock.nowMs() + WAIT_MS;
   for (let tries = 0; ; tries++) {
     const taken = o.take();
+    if (taken === undefined) break;
     if (typeof taken !== 'number') return taken;
     if (tries === 0) state.meters.waited.inc({ for: o.what });
     const leftMs = endMs - state.deps.clock.nowMs();
@@ -90,8 +95,10 @@ export function createAllowance(state: QuotaState, rooms: readonly Room[], onSen
     leaveUnused(full, Math.max(0, grantee.mayKeep(full.key, now) - 1));
     return WAIT_MS;
   };
-  const message = (): Permit | number => {
+  const message = (): Permit | number | undefined => {
     const now = deps.now();
+    // Whoever waits holds a connection, which is to go first when there are too many.
+    if (rooms.some(({ key, slots }) => slots.size > grantee.mayKeep(key, now))) return undefined;
     const inMs = Math.max(...rooms.map(({ key }) => grantee.sendsInMs(key, now)));
     if (inMs > 0) return Math.ceil(inMs);
     onSent();
