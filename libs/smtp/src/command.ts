@@ -33,8 +33,11 @@ export interface RcptCommand {
 const refuse = (reply: SmtpReply): { readonly ok: false; readonly reply: SmtpReply } => ({ ok: false, reply });
 const syntax = (text: string) => refuse(smtpReply(501, [5, 4], text));
 
+const HIDES_BRACKET = /["[]/;
+
 /** Octet behind the `>` that ends the path which starts at `from`; quoted strings and literals may hold a `>`. */
 function pathEnd(text: string, from: number): number {
+  if (!HIDES_BRACKET.test(text)) return text.indexOf('>', from) + 1 || -1;
   let closedBy = '>';
   for (let at = from + 1; at < text.length; at++) {
     const character = text[at];

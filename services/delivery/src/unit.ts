@@ -47,24 +47,32 @@ export function hopKeyOf(hop: NextHop | undefined): string {
 
 export const dueAtMsOf = ({ dueAtMs, heldUntilMs }: LiveRecipient): number => Math.max(dueAtMs, heldUntilMs);
 
+const isOneUnit = (one: LiveRecipient, other: LiveRecipient): boolean =>
+  one.message === other.message &&
+  one.nextHop === other.nextHop &&
+  dueAtMsOf(one) === dueAtMsOf(other) &&
+  domainOf(one.address) === domainOf(other.address);
+
+/** What makes a unit, of the recipients of one message. One that is alone needs no key. */
+const unitKey = (one: LiveRecipient): string =>
+  one.message.recipients.size === 1 ? '' : `${hopKeyOf(one.nextHop)} ${domainOf(one.address)} ${dueAtMsOf(one)}`;
+
 /** Recipients of any messages by what makes a unit, each group in their order. */
 export function groupRecipients(recipients: readonly LiveRecipient[]): readonly LiveRecipient[][] {
   const groups: LiveRecipient[][] = [];
-  let byKey = new Map<string, LiveRecipient[]>();
-  let message: LiveMessage | undefined;
+  const byKey = new Map<string, LiveRecipient[]>();
+  let last: LiveRecipient[] = [];
   for (const recipient of recipients) {
-    if (recipient.message !== message) byKey = new Map();
-    message = recipient.message;
-    // The usual message has one recipient, and needs no key.
-    const isAlone = message.recipients.size === 1;
-    const key = isAlone ? '' : `${hopKeyOf(recipient.nextHop)} ${domainOf(recipient.address)} ${dueAtMsOf(recipient)}`;
-    const group = byKey.get(key);
-    if (group !== undefined) group.push(recipient);
-    else {
-      const created = [recipient];
-      byKey.set(key, created);
-      groups.push(created);
+    const [neighbour] = last;
+    // Neighbours mostly belong together, which takes no key to see.
+    if (neighbour === undefined || !isOneUnit(neighbour, recipient)) {
+      if (recipient.message !== neighbour?.message) byKey.clear();
+      const key = unitKey(recipient);
+      last = byKey.get(key) ?? [];
+      byKey.set(key, last);
+      if (last.length === 0) groups.push(last);
     }
+    last.push(recipient);
   }
   return groups;
 }

@@ -150,8 +150,6 @@ export function lookAhead(core: Core, dialog: Dialog, lines: Buffer): void {
   if (dialog.helo === '' || (wantsAuth(dialog) && dialog.account === undefined)) return;
   const text = lines.toString('latin1');
   let at = text.indexOf(RCPT);
-  // One alone is asked in its turn, which is now.
-  if (at === text.lastIndexOf(RCPT)) return;
   for (let asked = 0; at >= 0 && asked < MAX_AHEAD; asked++) {
     const end = text.indexOf('>', at);
     const path = text.slice(at + RCPT.length, end);

@@ -77,7 +77,6 @@ export class IngressConnection extends SMTPConnection {
       lineLimit: (start) => (this.isAuthLine(start) ? SMTP_LIMITS.authLineOctets : SMTP_LIMITS.commandLineOctets),
       onLine: (line, next) => this._onCommand(line, next),
       onBadLine: (why, next) => this.onBadLine(why, next),
-      onAhead: (lines) => lookAhead(this.core, this.dialog, lines),
       onData: (next) => {
         // The client waits for us as long as there is no room.
         this.waiting = 'us';
@@ -235,7 +234,11 @@ export class IngressConnection extends SMTPConnection {
 
   private command(text: string): Promise<void> | void {
     const answer = answerCommand(this.core, this.dialog, text);
-    if (answer instanceof Promise) return answer.then((reply) => this.answer(reply));
+    if (answer instanceof Promise) {
+      // Recipients behind it become part of the same question.
+      if (this._parser instanceof IngressStream) lookAhead(this.core, this.dialog, this._parser.input.ahead());
+      return answer.then((reply) => this.answer(reply));
+    }
     return 'do' in answer ? this.act(answer) : this.answer(answer);
   }
 

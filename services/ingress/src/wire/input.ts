@@ -5,18 +5,17 @@ import { DataDecoder } from './data-decoder.ts';
 const CR = 0x0d;
 const LF = 0x0a;
 const CRLF = Buffer.from('\r\n');
+const NOTHING = Buffer.alloc(0);
 /** Commands that one chunk may run before the event loop turns. */
 const COMMANDS_PER_TURN = 100;
 
 /** What the input tells its session. `next` goes on reading and is called once. */
 export interface InputOwner {
-  /** Longest line that may come now, CRLF included. */
+  /** Longest line that may come now, CRLF included; asked about those that are too long for most commands. */
   lineLimit(start: Buffer): number;
   onLine(line: Buffer, next: () => void): void;
   /** A line that is no command; the rest of it is discarded. */
   onBadLine(why: 'lineEnd' | 'tooLong', next: () => void): void;
-  /** Octets that were read and are not yet handled, when a batch of commands starts. */
-  onAhead(lines: Buffer): void;
   /** Octets of a message were taken, its end is not among them. */
   onData(next: () => void): void;
   onDataEnd(data: { readonly body: Body; readonly hasBareLineEnd: boolean }, next: () => void): void;
@@ -34,6 +33,10 @@ interface Data {
 export class Input {
   private readonly owner: InputOwner;
   private readonly isClosed: () => boolean;
+  /** What is being handled, and how far. */
+  private chunk = NOTHING;
+  private at = 0;
+  private isSeen = false;
   private partial: Buffer | undefined;
   private isDiscarding = false;
   private data: Data | undefined;
@@ -50,15 +53,22 @@ export class Input {
     this.data = { body, decoder: new DataDecoder((piece) => body.push(piece)) };
   }
 
+  /** Octets that were read and are not yet handled, command lines in all likelihood. Once a chunk, so that looking stays little work. */
+  ahead(): Buffer {
+    if (this.isSeen) return NOTHING;
+    this.isSeen = true;
+    return this.chunk.subarray(this.at);
+  }
+
   /**
    * Handles a chunk piece by piece, each after the one before it was answered; `done` comes at its end. A session that
    * answers at once does not deepen the stack.
    */
   read(chunk: Buffer, done: () => void): void {
-    const input = this.partial ? Buffer.concat([this.partial, chunk]) : chunk;
+    this.chunk = this.partial ? Buffer.concat([this.partial, chunk]) : chunk;
+    this.at = 0;
+    this.isSeen = false;
     this.partial = undefined;
-    if (!this.data && !this.isClosed()) this.owner.onAhead(input);
-    let at = 0;
     let isRunning = false;
     let again = false;
     const turn = () => {
@@ -69,7 +79,8 @@ export class Input {
       isRunning = true;
       do {
         again = false;
-        if (this.isClosed() || at >= input.length) {
+        if (this.isClosed() || this.at >= this.chunk.length) {
+          this.chunk = NOTHING;
           done();
           break;
         }
@@ -78,52 +89,57 @@ export class Input {
           setImmediate(turn);
           break;
         }
-        at += this.data ? this.takeData(this.data, input.subarray(at), turn) : this.takeLine(input.subarray(at), turn);
+        if (this.data) this.takeData(this.data, turn);
+        else this.takeLine(turn);
       } while (again);
       isRunning = false;
     };
     turn();
   }
 
-  private takeData(data: Data, input: Buffer, next: () => void): number {
-    const end = data.decoder.feed(input);
-    if (end < 0) {
-      this.owner.onData(next);
-      return input.length;
-    }
+  private takeData(data: Data, next: () => void): void {
+    const end = data.decoder.feed(this.chunk.subarray(this.at));
+    this.at = end < 0 ? this.chunk.length : this.at + end;
+    if (end < 0) return this.owner.onData(next);
     this.data = undefined;
-    if (end < input.length) this.owner.onAhead(input.subarray(end));
     this.owner.onDataEnd({ body: data.body, hasBareLineEnd: data.decoder.hasBareLineEnd }, next);
-    return end;
   }
 
-  private takeLine(input: Buffer, next: () => void): number {
-    const lf = input.indexOf(LF);
-    const cr = input.indexOf(CR);
-    const length = lf < 0 ? input.length : lf + 1;
-    const endsInCr = cr === (lf < 0 ? input.length : lf) - 1;
-    const isWhole = lf > 0 && endsInCr;
+  private takeLine(next: () => void): void {
+    const { chunk, at } = this;
+    const lf = chunk.indexOf(LF, at);
+    const cr = chunk.indexOf(CR, at);
+    const end = lf < 0 ? chunk.length : lf + 1;
+    const endsInCr = cr === (lf < 0 ? end : lf) - 1;
+    const isWhole = lf > at && endsInCr;
     const isClean = isWhole || (lf < 0 && (cr < 0 || endsInCr));
-    if (this.isDiscarding || !isClean) return this.discard(input, next);
-    if (length > (isWhole ? this.owner.lineLimit(input) : SMTP_LIMITS.authLineOctets)) {
+    if (this.isDiscarding || !isClean) return this.discard(next);
+    this.at = end;
+    if (this.isTooLong(at, end, isWhole)) {
       this.isDiscarding = !isWhole;
       this.owner.onBadLine('tooLong', next);
-    } else if (isWhole) this.owner.onLine(input.subarray(0, lf - 1), next);
+    } else if (isWhole) this.owner.onLine(chunk.subarray(at, lf - 1), next);
     else {
-      this.partial = Buffer.from(input);
+      this.partial = Buffer.from(chunk.subarray(at));
       next();
     }
-    return length;
+  }
+
+  private isTooLong(from: number, end: number, isWhole: boolean): boolean {
+    const octets = end - from;
+    if (!isWhole) return octets > SMTP_LIMITS.authLineOctets;
+    return octets > SMTP_LIMITS.commandLineOctets && octets > this.owner.lineLimit(this.chunk.subarray(from, end));
   }
 
   /** Skips to the end of a bad line, which is refused where it is first seen. */
-  private discard(input: Buffer, next: () => void): number {
-    const end = input.indexOf(CRLF);
+  private discard(next: () => void): void {
+    const { chunk } = this;
+    const end = chunk.indexOf(CRLF, this.at);
     const isNew = !this.isDiscarding;
     this.isDiscarding = end < 0;
-    if (end < 0 && input[input.length - 1] === CR) this.partial = Buffer.of(CR);
+    this.at = end < 0 ? chunk.length : end + CRLF.length;
+    if (end < 0 && chunk[chunk.length - 1] === CR) this.partial = Buffer.of(CR);
     if (isNew) this.owner.onBadLine('lineEnd', next);
     else next();
-    return end < 0 ? input.length : end + CRLF.length;
   }
 }
