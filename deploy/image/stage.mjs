@@ -74,10 +74,10 @@ function stageNode(root) {
     if (entry.isFile() && entry.name.endsWith('.node')) stageLibraries(root, join(entry.parentPath, entry.name));
 }
 
-/** The command, for `kubectl exec`: there is no env that a first line could ask for Node. */
+/** The command, for `kubectl exec`: there is no env that a first line could ask for Node. The Dockerfile has its variable. */
 function stageCommand(root) {
   const command = join(root, 'usr/bin/angarium');
-  writeFileSync(command, "#!/usr/bin/node --max-semi-space-size=4\nimport '/app/services/angarium/src/main.ts';\n");
+  writeFileSync(command, "#!/usr/bin/node --max-semi-space-size=16\nimport '/app/services/angarium/src/main.ts';\n");
   chmodSync(command, 0o755);
 }
 

@@ -1,12 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { until } from './mta.ts';
 
 const MAIN = new URL('../../services/angarium/src/main.ts', import.meta.url).pathname;
-/** The flags of its first line, which `env` would give it. */
-const FLAGS = ['--max-semi-space-size=4'];
 const START_MS = 60_000;
 
 export interface ProcessOptions {
@@ -15,6 +13,7 @@ export interface ProcessOptions {
   /** Its configuration and data; made where it is missing. */
   readonly folder: string;
   readonly config: object & { readonly metrics: { readonly listen: string } };
+  /** Of Node, beside those of its first line. */
   readonly flags?: readonly string[];
 }
 
@@ -90,8 +89,10 @@ export async function startProcess({ role, folder, config, flags = [] }: Process
   await mkdir(folder, { recursive: true });
   const file = join(folder, 'angarium.yaml');
   await writeFile(file, JSON.stringify(config));
-  const child = spawn(process.execPath, [...FLAGS, ...flags, MAIN, role, '--config', file], {
+  const PATH = `${dirname(process.execPath)}:${process.env.PATH}`;
+  const child = spawn(MAIN, [role, '--config', file], {
     cwd: folder,
+    env: { ...process.env, PATH, NODE_OPTIONS: flags.join(' ') },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const url = `http://${config.metrics.listen}`;

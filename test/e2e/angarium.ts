@@ -2,12 +2,12 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const MAIN = new URL('../../services/angarium/src/main.ts', import.meta.url).pathname;
-/** The flags of its first line; `env` might find an older Node on the path than the one that runs the tests. */
-const FLAGS = ['--max-semi-space-size=4'];
+/** Its first line asks for Node by its name: the one that runs the tests. */
+const ENV = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
 const START_WITHIN_MS = 30_000;
 /** Longest wait for a log line. */
 const WAIT_MS = 30_000;
@@ -135,7 +135,7 @@ export type Role = 'up' | 'ingress' | 'routing' | 'delivery' | 'mailbox' | 'scal
 export async function startAngarium(folder: string, config: Tree = {}, role: Role = 'up'): Promise<Angarium> {
   const file = join(folder, 'angarium.yaml');
   await writeFile(file, JSON.stringify(merge({ ...BASE, dataFolder: join(folder, 'data'), log: { level: 'info', flushMs: 20 } }, config)));
-  const child = spawn(process.execPath, [...FLAGS, MAIN, role, '--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(MAIN, [role, '--config', file], { env: ENV, stdio: ['ignore', 'pipe', 'pipe'] });
   const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
   const output = readOutput(child);
   const late = setTimeout(() => child.kill('SIGKILL'), START_WITHIN_MS);
@@ -165,7 +165,7 @@ export async function startAngarium(folder: string, config: Tree = {}, role: Rol
 
 /** Starts it once more on a folder that it has run on, and kills it after so many ms, ready or not; `before` runs just before. */
 export async function startAndKill(folder: string, afterMs: number, before: () => void): Promise<void> {
-  const child = spawn(process.execPath, [MAIN, 'up', '--config', join(folder, 'angarium.yaml')], { stdio: 'ignore' });
+  const child = spawn(MAIN, ['up', '--config', join(folder, 'angarium.yaml')], { env: ENV, stdio: 'ignore' });
   const closed = once(child, 'close');
   setTimeout(() => {
     before();

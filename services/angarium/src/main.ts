@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=16
 import { createProgram } from './command/program.ts';
 import { CommandError } from './command/terminal.ts';
 

@@ -79,7 +79,7 @@ export function createCare({ clock, logger }: DeliveryDeps): Care {
     },
     recipientsSetAside: () =>
       [...setAside.values()].reduce((sum, { lane, queueId }) => sum + (lane.fold.messages.get(queueId)?.recipients.size ?? 0), 0),
-    isSetAside: (message) => setAside.has(messageKey(message)),
+    isSetAside: (message) => setAside.size > 0 && setAside.has(messageKey(message)),
     release: (message) => void setAside.delete(messageKey(message)),
   };
 }

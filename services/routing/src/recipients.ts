@@ -1,7 +1,7 @@
 import { laneOf } from '@angarium/lanes';
 import { type Accepted, type LaneTable, type NextHop, NextHopKind, type Recipient, Result, type Verdict } from '@angarium/records';
 import { type Expansion, Placement, type Target } from '@angarium/rpc';
-import { canonicalAddress, canonicalDomain, isAscii, NOTIFY, splitAddress } from '@angarium/smtp';
+import { canonicalAddress, canonicalDomain, isAscii, type Mailbox, NOTIFY, splitAddress } from '@angarium/smtp';
 
 /** Why routing itself concludes a recipient (RFC 3463 §3.2, §3.3, §3.5). */
 const REFUSALS: ReadonlyMap<Placement, readonly [enhanced: string, text: string]> = new Map([
@@ -27,9 +27,9 @@ function nextHopOf({ placement, name }: Target, domain: string): NextHop | undef
 const isRemote = ({ placement }: Target): boolean => placement === Placement.MX || placement === Placement.SMARTHOST;
 
 /** One recipient, whatever its spelling; but local parts of other hosts may differ in case alone (RFC 5321 §2.4). */
-function identityOf(target: Target, domain: string): string {
+function identityOf(target: Target, mailbox: Mailbox | undefined, domain: string): string {
   if (!isRemote(target)) return canonicalAddress(target.address);
-  return `${splitAddress(target.address)?.localPart ?? ''}@${domain}`;
+  return mailbox?.domain === domain ? target.address : `${mailbox?.localPart ?? ''}@${domain}`;
 }
 
 /** The address that the sender wrote, for a report about one it never saw (RFC 3461 §4.2: it may be added). */
@@ -63,8 +63,9 @@ function mergeNotify(one: number, other: number): number {
 
 /** Gives the recipient to its lane, unless an earlier one is the same, which then speaks for both; says whether it did. */
 function place({ table, queueId, seen, lanes }: Placing, target: Target, recipient: Omit<Recipient, 'nextHop'>): boolean {
-  const domain = canonicalDomain(splitAddress(target.address)?.domain ?? '');
-  const identity = identityOf(target, domain);
+  const mailbox = splitAddress(target.address);
+  const domain = canonicalDomain(mailbox?.domain ?? '');
+  const identity = identityOf(target, mailbox, domain);
   const earlier = seen.get(identity);
   if (earlier !== undefined) {
     earlier.notify = mergeNotify(earlier.notify, recipient.notify);

@@ -34,7 +34,7 @@ export class Input {
   private readonly owner: InputOwner;
   private readonly isClosed: () => boolean;
   /** What is being handled, and how far. */
-  private chunk = NOTHING;
+  private chunk: Buffer = NOTHING;
   private at = 0;
   private isSeen = false;
   private partial: Buffer | undefined;
@@ -100,9 +100,11 @@ export class Input {
   private takeData(data: Data, next: () => void): void {
     const end = data.decoder.feed(this.chunk.subarray(this.at));
     this.at = end < 0 ? this.chunk.length : this.at + end;
-    if (end < 0) return this.owner.onData(next);
-    this.data = undefined;
-    this.owner.onDataEnd({ body: data.body, hasBareLineEnd: data.decoder.hasBareLineEnd }, next);
+    if (end < 0) this.owner.onData(next);
+    else {
+      this.data = undefined;
+      this.owner.onDataEnd({ body: data.body, hasBareLineEnd: data.decoder.hasBareLineEnd }, next);
+    }
   }
 
   private takeLine(next: () => void): void {
@@ -113,9 +115,9 @@ export class Input {
     const endsInCr = cr === (lf < 0 ? end : lf) - 1;
     const isWhole = lf > at && endsInCr;
     const isClean = isWhole || (lf < 0 && (cr < 0 || endsInCr));
-    if (this.isDiscarding || !isClean) return this.discard(next);
     this.at = end;
-    if (this.isTooLong(at, end, isWhole)) {
+    if (this.isDiscarding || !isClean) this.discard(at, next);
+    else if (this.isTooLong(at, end, { isWhole })) {
       this.isDiscarding = !isWhole;
       this.owner.onBadLine('tooLong', next);
     } else if (isWhole) this.owner.onLine(chunk.subarray(at, lf - 1), next);
@@ -125,16 +127,16 @@ export class Input {
     }
   }
 
-  private isTooLong(from: number, end: number, isWhole: boolean): boolean {
+  private isTooLong(from: number, end: number, { isWhole }: { isWhole: boolean }): boolean {
     const octets = end - from;
     if (!isWhole) return octets > SMTP_LIMITS.authLineOctets;
     return octets > SMTP_LIMITS.commandLineOctets && octets > this.owner.lineLimit(this.chunk.subarray(from, end));
   }
 
   /** Skips to the end of a bad line, which is refused where it is first seen. */
-  private discard(next: () => void): void {
+  private discard(from: number, next: () => void): void {
     const { chunk } = this;
-    const end = chunk.indexOf(CRLF, this.at);
+    const end = chunk.indexOf(CRLF, from);
     const isNew = !this.isDiscarding;
     this.isDiscarding = end < 0;
     this.at = end < 0 ? chunk.length : end + CRLF.length;
