@@ -3,8 +3,8 @@ import tseslint from 'typescript-eslint';
 // Biome formats and lints; this adds only what needs types, and the size rules.
 export default tseslint.config(
   {
-    files: ['libs/*/src/**/*.ts', 'services/*/src/**/*.ts', 'test/**/*.ts'],
-    ignores: ['**/src/gen/**', 'test/checks/canary/**'],
+    files: ['libs/*/src/**/*.ts', 'services/*/src/**/*.ts', 'deploy/**/*.ts', 'test/**/*.ts'],
+    ignores: ['**/src/gen/**'],
     languageOptions: {
       parser: tseslint.parser,
       parserOptions: { project: '../../tsconfig.base.json', tsconfigRootDir: import.meta.dirname },

@@ -47,11 +47,17 @@ function fromDomain(from: ReceivedFrom): string {
   return `${literal ?? 'unknown'}${info} (helo=${commentText(from.helo)})`;
 }
 
+/** Mail of one second has one text, and the second before is asked for seldom. */
+let latest = { second: Number.NaN, text: '' };
+
 /** `Tue, 25 Nov 2025 02:24:00 +0000` (RFC 5322 §3.3). @throws RangeError when `ms` is no instant. */
 export function formatDateTime(ms: number): string {
+  const second = Math.floor(ms / 1000);
+  if (second === latest.second) return latest.text;
   const date = new Date(ms);
   if (Number.isNaN(date.getTime())) throw new RangeError(`no instant: ${ms}`);
-  return date.toUTCString().replace('GMT', '+0000');
+  latest = { second, text: date.toUTCString().replace('GMT', '+0000') };
+  return latest.text;
 }
 
 /** The Date field (RFC 5322 §3.6.1), with CRLF. */

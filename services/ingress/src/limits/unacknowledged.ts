@@ -31,15 +31,12 @@ export class Unacknowledged {
 
   /** `drop` is called when the message has to go to make room: its content is forgotten, the rest read and discarded. */
   open(drop: () => void): Holding {
-    let octets = 0;
     let state: 'partial' | 'complete' | 'released' = 'partial';
-    const holding: Holding = {
-      get octets() {
-        return octets;
-      },
-      add: (more) => {
+    const holding = {
+      octets: 0,
+      add: (more: number) => {
         if (state !== 'partial') return;
-        octets += more;
+        holding.octets += more;
         this.octets += more;
         this.shed();
       },
@@ -47,14 +44,14 @@ export class Unacknowledged {
         if (state !== 'partial') return;
         state = 'complete';
         this.partial.delete(holding);
-        this.completeOctets += octets;
+        this.completeOctets += holding.octets;
       },
       release: () => {
         if (state === 'released') return;
-        if (state === 'complete') this.completeOctets -= octets;
+        if (state === 'complete') this.completeOctets -= holding.octets;
         state = 'released';
         this.partial.delete(holding);
-        this.octets -= octets;
+        this.octets -= holding.octets;
         if (this.waiting.length > 0) queueMicrotask(() => this.settle());
       },
     };

@@ -68,6 +68,11 @@ export class IngressServer extends SMTPServer {
     return super._acceptSocket(socket, handshake);
   }
 
+  /** `proxied.ts` reads these headers. Nobody asks for the random name that a connection would be given here. */
+  override _handleProxy(_socket: Socket, callback: Parameters<SMTPServer['_handleProxy']>[1]): void {
+    callback(null, { id: this.listener });
+  }
+
   /** A connection that came another way than by the listener of this server; `address`: its client's, if it is not its own. */
   take(socket: Socket, address?: string): void {
     if (address !== undefined) this.told.set(socket, address);
