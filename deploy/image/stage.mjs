@@ -74,10 +74,13 @@ function stageNode(root) {
     if (entry.isFile() && entry.name.endsWith('.node')) stageLibraries(root, join(entry.parentPath, entry.name));
 }
 
-/** The command, for `kubectl exec`: there is no env that a first line could ask for Node. The Dockerfile has its variable. */
+/** The command, for `kubectl exec`: no env is there that the first line of `main.ts` could ask. Its variable is in the Dockerfile. */
 function stageCommand(root) {
   const command = join(root, 'usr/bin/angarium');
-  writeFileSync(command, "#!/usr/bin/node --max-semi-space-size=16\nimport '/app/services/angarium/src/main.ts';\n");
+  const main = 'services/angarium/src/main.ts';
+  const flags = /^#!.* node (.+)$/m.exec(readFileSync(join(source, main), 'utf8'))?.[1];
+  if (flags === undefined) throw new Error(`the first line of ${main} does not start Node with flags`);
+  writeFileSync(command, `#!/usr/bin/node ${flags}\nimport '/app/${main}';\n`);
   chmodSync(command, 0o755);
 }
 

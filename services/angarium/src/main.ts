@@ -1,5 +1,5 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=16
-// Young space and arenas of the allocator: what they give and cost is in docs/performance.md. The image has its own first line.
+// Young space and arenas of the allocator: what they give and cost is in docs/performance.md.
 import { createProgram } from './command/program.ts';
 import { CommandError } from './command/terminal.ts';
 
